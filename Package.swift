@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: Swift 6 language mode, and a warning is an error.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+]
+
+/// One target of `Sources/<room>/`: the room says what the target may touch (see ARCHITECTURE.md).
+func module(_ room: String, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: "Sources/\(room)/\(name)",
+    exclude: name == "NuvomWAL" ? ["FORMAT.md"] : [], swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], copy resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources,
+    swiftSettings: strict)
+}
+
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+
+let package = Package(
+  name: "nuvom",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "NuvomClient", targets: ["NuvomClient"]),
+    .executable(name: "nuvom", targets: ["nuvom"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+  ],
+  targets: [
+    // C: what Swift cannot say itself.
+    .target(name: "CMessagePack", path: "Sources/C/CMessagePack"),
+    .target(name: "CPlatform", path: "Sources/C/CPlatform"),
+
+    // Core: pure. No clock, no file, no socket.
+    module("Core", "NuvomModel"),
+    module("Core", "MessagePack", ["CMessagePack"]),
+    module("Core", "NuvomWire", ["NuvomModel", "MessagePack"]),
+    module("Core", "NuvomEngine", ["NuvomModel"]),
+    module("Core", "NuvomWAL", ["CPlatform"]),
+
+    // Node: the broker around the core.
+    module("Node", "NuvomStorage", ["NuvomWAL", "CPlatform"]),
+    module("Node", "NuvomBroker", ["NuvomModel", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
+    module("Node", "NuvomServer", ["NuvomBroker", nio, nioPosix, logging, lifecycle]),
+
+    // Client: what a Swift program links.
+    module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
+    module("Client", "NuvomClient", ["NuvomConnection", nio, nioPosix, logging, lifecycle]),
+
+    // Tools: arguments and terminal.
+    .executableTarget(
+      name: "nuvom",
+      dependencies: [
+        "NuvomServer", "NuvomClient", "NuvomStorage", unixSignals,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Configuration", package: "swift-configuration"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      path: "Sources/Tools/nuvom", swiftSettings: strict),
+  ]
+)
