@@ -1,0 +1,10 @@
+/// Bytes that belong to somebody else: a frame being read, a record of the log, a block of the engine's memory.
+///
+/// Valid only during the call they are handed to; whoever wants to keep them copies them. They are plain pointers because a
+/// command is decoded, decided and logged without one allocation, which slices of arrays would not allow.
+public typealias BorrowedBytes = UnsafeRawBufferPointer
+
+extension UnsafeRawBufferPointer {
+  /// No bytes.
+  @inlinable public static var none: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+}

@@ -1,0 +1,257 @@
+/// Where a response goes.
+@frozen
+public struct Address: Hashable, Sendable, BitwiseCopyable {
+  /// The connection that asked.
+  public var connection: ConnectionID
+  /// Its request's number.
+  public var request: RequestID
+  /// A request of a connection.
+  @inlinable public init(connection: ConnectionID, request: RequestID) {
+    self.connection = connection
+    self.request = request
+  }
+}
+
+/// A settlement or an id that was refused, beside others that were not.
+@frozen
+public struct Refusal: Sendable, BitwiseCopyable {
+  /// The job.
+  public var id: JobID
+  /// The token that was shown; zero where none was asked for (cancel, dead letters).
+  public var token: LeaseToken
+  /// Why.
+  public var code: ErrorCode
+  /// A refusal.
+  @inlinable public init(id: JobID, token: LeaseToken, code: ErrorCode) {
+    self.id = id
+    self.token = token
+    self.code = code
+  }
+}
+
+/// A job handed to a worker. Its bytes are the engine's, valid until the engine is called again.
+@frozen
+public struct Delivery {
+  /// The job.
+  public var id: JobID
+  /// The lease under which the worker holds it.
+  public var token: LeaseToken
+  /// Which attempt this is, from 1.
+  public var attempt: UInt32
+  /// How long the lease lasts.
+  public var leaseMilliseconds: UInt32
+  /// For the worker; 0 is none.
+  public var timeoutMilliseconds: UInt32
+  /// As enqueued.
+  public var maximumAttempts: UInt16
+  /// The queue's name.
+  public var queue: BorrowedBytes
+  /// The task's name.
+  public var task: BorrowedBytes
+  /// As enqueued.
+  public var payload: BorrowedBytes
+  /// One encoded map, or nothing.
+  public var headers: BorrowedBytes
+  /// One encoded array, or nothing.
+  public var tags: BorrowedBytes
+
+  /// All of it.
+  @inlinable public init(
+    id: JobID, token: LeaseToken, attempt: UInt32, leaseMilliseconds: UInt32, timeoutMilliseconds: UInt32,
+    maximumAttempts: UInt16, queue: BorrowedBytes, task: BorrowedBytes, payload: BorrowedBytes, headers: BorrowedBytes,
+    tags: BorrowedBytes
+  ) {
+    self.id = id
+    self.token = token
+    self.attempt = attempt
+    self.leaseMilliseconds = leaseMilliseconds
+    self.timeoutMilliseconds = timeoutMilliseconds
+    self.maximumAttempts = maximumAttempts
+    self.queue = queue
+    self.task = task
+    self.payload = payload
+    self.headers = headers
+    self.tags = tags
+  }
+}
+
+/// What a request, or a thing that a request waited for, is answered with. Ranges are into the lists of the `Outcome`.
+public enum Answer {
+  /// An empty map.
+  case done
+  /// The ids, and the indexes of those that were there before.
+  case enqueued(ids: Range<Int>, duplicates: Range<Int>)
+  /// ack, nack, release, extend.
+  case settled(refusals: Range<Int>)
+  /// dequeue.
+  case delivered(deliveries: Range<Int>, refusals: Range<Int>)
+  /// cancel; `leased` are those of `ids` that a worker holds.
+  case cancelled(ids: Range<Int>, leased: Range<Int>, refusals: Range<Int>)
+  /// multi, an answer an operation.
+  case results([Answer])
+  /// The request was refused as a whole.
+  case refused(ErrorCode, operation: Int? = nil, retryAfterMilliseconds: UInt32? = nil)
+  /// purge.
+  case purged(count: Int, more: Bool)
+  /// dead_replay.
+  case replayed(count: Int, more: Bool, refusals: Range<Int>)
+  /// dead_delete.
+  case deleted(count: Int, more: Bool, refusals: Range<Int>)
+  /// get, wait.
+  case job(JobDetails)
+  /// dead_list.
+  case jobs([JobDetails], next: JobID?)
+  /// queues.
+  case queues([QueueSummary], next: [UInt8]?)
+  /// queue.
+  case queue(QueueDetails)
+  /// stats.
+  case statistics(Statistics)
+}
+
+/// What the engine tells after a command: to whom which answer. Kept and reused, so that its arrays keep their room.
+public struct Outcome {
+  /// In the order in which they must leave.
+  public var responses: [(address: Address, answer: Answer)] = []
+  /// Job ids that answers refer to.
+  public var ids: [JobID] = []
+  /// Indexes that answers refer to.
+  public var indexes: [Int] = []
+  /// Refusals that answers refer to.
+  public var refusals: [Refusal] = []
+  /// Deliveries that answers refer to.
+  public var deliveries: [Delivery] = []
+
+  /// Nothing to tell.
+  public init() {}
+
+  /// Forgets everything but the room of its arrays.
+  @inlinable public mutating func removeAll() {
+    responses.removeAll(keepingCapacity: true)
+    ids.removeAll(keepingCapacity: true)
+    indexes.removeAll(keepingCapacity: true)
+    refusals.removeAll(keepingCapacity: true)
+    deliveries.removeAll(keepingCapacity: true)
+  }
+}
+
+/// An attempt that did not succeed.
+public struct AttemptError: Hashable, Sendable {
+  /// Which attempt, from 1.
+  public var attempt: UInt32
+  /// Milliseconds since 1970.
+  public var atMilliseconds: Int64
+  /// The error's type; `LeaseExpired` for a lease that ran out.
+  public var type: [UInt8]
+  /// The error's message.
+  public var message: [UInt8]
+  /// Where it happened.
+  public var trace: [UInt8]
+  /// All of it.
+  public init(attempt: UInt32, atMilliseconds: Int64, type: [UInt8], message: [UInt8], trace: [UInt8]) {
+    self.attempt = attempt
+    self.atMilliseconds = atMilliseconds
+    self.type = type
+    self.message = message
+    self.trace = trace
+  }
+}
+
+/// Everything known of a job (Protocol.md, get).
+public struct JobDetails: Hashable, Sendable {
+  public var id = JobID(rawValue: 0)
+  public var state = JobState.ready
+  public var queue: [UInt8] = []
+  public var task: [UInt8] = []
+  public var payload: [UInt8] = []
+  /// One encoded map, or nothing.
+  public var headers: [UInt8] = []
+  /// One encoded array, or nothing.
+  public var tags: [UInt8] = []
+  public var priority: UInt8 = 5
+  public var attempt: UInt32 = 0
+  public var maximumAttempts: UInt16 = 3
+  public var enqueuedAtMilliseconds: Int64 = 0
+  public var dueAtMilliseconds: Int64?
+  public var leaseMillisecondsLeft: Int64?
+  public var token: LeaseToken?
+  public var finishedAtMilliseconds: Int64?
+  public var result: [UInt8]?
+  public var deadReason: DeadReason?
+  public var expiredLeases: UInt32 = 0
+  public var errors: [AttemptError] = []
+  /// Nothing known yet.
+  public init() {}
+}
+
+/// How many jobs a queue holds in which state.
+public struct QueueSummary: Hashable, Sendable {
+  public var name: [UInt8] = []
+  public var isPaused = false
+  public var ready = 0
+  public var delayed = 0
+  public var leased = 0
+  public var dead = 0
+  /// An empty queue without a name.
+  public init() {}
+}
+
+/// What happened to jobs, counted since the log began.
+@frozen
+public struct Totals: Hashable, Sendable, BitwiseCopyable {
+  public var enqueued: UInt64 = 0
+  public var delivered: UInt64 = 0
+  public var acked: UInt64 = 0
+  public var nacked: UInt64 = 0
+  public var released: UInt64 = 0
+  public var leaseExpired: UInt64 = 0
+  public var expired: UInt64 = 0
+  public var cancelled: UInt64 = 0
+  public var dead: UInt64 = 0
+  /// Nothing happened.
+  @inlinable public init() {}
+}
+
+/// Everything known of a queue (Protocol.md, queue).
+public struct QueueDetails: Hashable, Sendable {
+  public var summary = QueueSummary()
+  public var succeeded = 0
+  public var cancelled = 0
+  public var waiting = 0
+  public var oldestReadyMilliseconds: Int64 = 0
+  public var totals = Totals()
+  public var enqueuedPerSecond = 0.0
+  public var ackedPerSecond = 0.0
+  /// An empty queue without a name.
+  public init() {}
+}
+
+/// The broker in numbers (Protocol.md, stats). The engine fills in what it knows, the broker the rest.
+public struct Statistics: Hashable, Sendable {
+  public var uptimeMilliseconds: Int64 = 0
+  public var connections = 0
+  public var clients = 0
+  public var queues = 0
+  public var ready = 0
+  public var delayed = 0
+  public var leased = 0
+  public var succeeded = 0
+  public var cancelled = 0
+  public var dead = 0
+  public var totals = Totals()
+  public var deadDropped: UInt64 = 0
+  public var refused: UInt64 = 0
+  public var memoryBytes = 0
+  public var memoryLimitBytes = 0
+  /// always, interval:MS, never, ephemeral.
+  public var fsync = ""
+  public var walBytes: UInt64 = 0
+  public var walSyncs: UInt64 = 0
+  public var walBatches: UInt64 = 0
+  public var diskBytes: UInt64 = 0
+  public var snapshots: UInt64 = 0
+  /// The server's version.
+  public var version = ""
+  /// Nothing counted yet.
+  public init() {}
+}
