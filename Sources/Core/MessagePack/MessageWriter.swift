@@ -2,8 +2,8 @@ public import CMessagePack
 
 /// Writes MessagePack into one growing buffer, which is kept from message to message.
 ///
-/// The buffer is raw memory and the writes are inlined C: 3.8 ns for a small message, where a Swift array and a
-/// callback cost a hundred times as much. Running out of memory ends the process, as in all of Swift.
+/// The buffer is raw memory and the writes are inlined C: a small reply takes 10 ns, where a write callback in Swift
+/// takes 500. Running out of memory ends the process, as in all of Swift.
 ///
 /// The writer does not count: who writes a header of n elements writes n elements after it.
 public struct MessageWriter: ~Copyable {
@@ -58,10 +58,7 @@ public struct MessageWriter: ~Copyable {
   /// Writes a number that is not negative, in the fewest bytes.
   @inlinable public mutating func uint(_ value: UInt64) { nuvom_pack_uint(&buffer, value) }
 
-  /// Writes a 32-bit floating-point number.
-  @inlinable public mutating func float(_ value: Float) { nuvom_pack_float(&buffer, value) }
-
-  /// Writes a 64-bit floating-point number.
+  /// Writes a floating-point number, in 64 bits.
   @inlinable public mutating func double(_ value: Double) { nuvom_pack_double(&buffer, value) }
 
   /// Writes a string that the program text contains: the fastest way to write keys and names.

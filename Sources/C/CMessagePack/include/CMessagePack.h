@@ -5,6 +5,7 @@
 #ifndef CMESSAGEPACK_H
 #define CMESSAGEPACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,11 +66,6 @@ static inline void nuvom_pack_int(nuvom_buffer *_Nonnull buffer, int64_t value) 
 static inline void nuvom_pack_uint(nuvom_buffer *_Nonnull buffer, uint64_t value) {
   msgpack_packer packer = nuvom_packer(buffer);
   msgpack_pack_uint64(&packer, value);
-}
-
-static inline void nuvom_pack_float(nuvom_buffer *_Nonnull buffer, float value) {
-  msgpack_packer packer = nuvom_packer(buffer);
-  msgpack_pack_float(&packer, value);
 }
 
 static inline void nuvom_pack_double(nuvom_buffer *_Nonnull buffer, double value) {
