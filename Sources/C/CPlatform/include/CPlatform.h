@@ -1,4 +1,4 @@
-/* What Swift cannot say itself: CRC instructions behind a run-time check, and file locks whose names Swift cannot import. */
+/* What Swift cannot say itself: CRC instructions behind a run-time check, and system calls that the Glibc module lacks. */
 #ifndef NUVOM_CPLATFORM_H
 #define NUVOM_CPLATFORM_H
 
@@ -22,5 +22,11 @@ int nuvom_file_lock(int descriptor);
 
 /* Whether another open file description holds the lock of this file; never takes it. Needs only a readable descriptor. */
 bool nuvom_file_is_locked(int descriptor);
+
+/* Takes blocks for the file's first `size` bytes, and makes it that long. 0, or the errno; EOPNOTSUPP where that cannot be asked for. */
+int nuvom_file_allocate(int descriptor, int64_t size);
+
+/* Names the calling thread, for debuggers and top; at most 15 bytes of it. */
+void nuvom_name_thread(const char *name);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/file.h>
 
 #if defined(F_OFD_SETLK)
@@ -33,5 +34,25 @@ bool nuvom_file_is_locked(int descriptor) {
   flock(descriptor, LOCK_UN);
   return false;
 }
+
+#endif
+
+#if defined(__linux__)
+
+int nuvom_file_allocate(int descriptor, int64_t size) {
+  return fallocate(descriptor, 0, 0, size) == 0 ? 0 : errno;
+}
+
+void nuvom_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+#else
+
+int nuvom_file_allocate(int descriptor, int64_t size) {
+  (void)descriptor;
+  (void)size;
+  return EOPNOTSUPP;
+}
+
+void nuvom_name_thread(const char *name) { (void)name; }
 
 #endif
