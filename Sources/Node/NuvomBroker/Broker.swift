@@ -2,7 +2,7 @@ public import NuvomEngine
 public import NuvomModel
 public import NuvomStorage
 import MessagePack
-import NuvomWAL
+public import NuvomWAL
 import NuvomWire
 
 /// The transport under a broker: what carries bytes to connections. Called on the broker's thread only.
@@ -172,6 +172,9 @@ public final class Broker {
 
   /// Connections now.
   public var connections: Int { connectionCount }
+
+  /// Whether a connection has a request that waits (dequeue, wait).
+  public func isWaiting(_ connection: ConnectionID) -> Bool { engine.isWaiting(connection) }
 
   @inline(__always)
   private func peer(_ connection: ConnectionID) -> Peer? {
@@ -531,5 +534,6 @@ public enum SnapshotChunkKind: UInt32, Sendable {
 }
 
 extension LogTime {
-  init(_ time: Time) { self.init(bootMicroseconds: time.boot, wallMicroseconds: time.wall) }
+  /// Both clocks of a turn, as the log has them.
+  public init(_ time: Time) { self.init(bootMicroseconds: time.boot, wallMicroseconds: time.wall) }
 }

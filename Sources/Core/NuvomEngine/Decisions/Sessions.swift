@@ -21,6 +21,11 @@ extension Engine {
     waiting.disconnect(connection)
   }
 
+  /// Whether a connection has requests that wait (dequeue, wait).
+  public func isWaiting(_ connection: ConnectionID) -> Bool {
+    (waiting.session(connection)?.pointee.waiterCount ?? 0) > 0
+  }
+
   /// A connection has said who it is. A `clientID` turns on safe retries; the same id on another connection takes over from it.
   /// Nil if as many clients as can be remembered are connected.
   public func hello(_ connection: ConnectionID, clientID: BorrowedBytes) -> Welcome? {
