@@ -109,8 +109,8 @@ func arenaAgainstModel(seed: UInt64) {
 func arenaCompacts() {
   let arena = Arena()
   var records: [UInt32: Record] = [:]
-  for owner in UInt32(0)..<160_000 { records[owner] = append(arena, owner: owner, length: 92) }
-  for owner in UInt32(0)..<160_000 where owner % 10 != 0 {
+  for owner in UInt32(0)..<4000 { records[owner] = append(arena, owner: owner, length: 4088) }
+  for owner in UInt32(0)..<4000 where owner % 10 != 0 {
     if let record = records.removeValue(forKey: owner) { arena.free(record.reference) }
   }
   let before = arena.bytes
@@ -121,6 +121,17 @@ func arenaCompacts() {
   #expect(dead <= 4 << 20)
   let intact = records.values.allSatisfy { isIntact(arena.bytes($0.reference), $0) }
   #expect(intact)
+}
+
+@Test("A block that is half live or more is left alone")
+func arenaLeavesFullBlocks() {
+  let arena = Arena()
+  let records = (UInt32(0)..<8000).map { append(arena, owner: $0, length: 4088) }
+  for record in records where record.owner % 5 < 2 { arena.free(record.reference) }
+  let (dead, live) = (arena.deadBytes, arena.liveBytes)
+  #expect(dead > max(4 << 20, live / 2))
+  let victim = arena.nextVictim()
+  #expect(victim == nil)
 }
 
 @Test("A small arena is small, and a large record has a block of its own that goes with it")
@@ -164,4 +175,17 @@ func arenaPins() {
   let intact = after.allSatisfy { isIntact(arena.bytes($0.reference), $0) }
   let rest = arena.bytes
   #expect(intact && rest < 8 << 20)
+}
+
+@Test("Blocks that fill and empty under a pin are given back after it")
+func arenaChurnsUnderPin() {
+  let arena = Arena()
+  _ = arena.pin()
+  for owner in UInt32(0)..<200 { arena.free(append(arena, owner: owner, length: 200_000).reference) }
+  let during = arena.bytes
+  arena.unpin()
+  let dead = arena.deadBytes
+  for _ in 0..<50 { _ = arena.nextVictim() }
+  let after = arena.bytes
+  #expect(during > 30 << 20 && dead == 0 && after < 3 * Arena.blockBytes + 4096)
 }

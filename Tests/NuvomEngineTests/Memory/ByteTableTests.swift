@@ -95,6 +95,16 @@ func tableCollision() {
   #expect(found == [0, 1] && stranger == nil)
 }
 
+@Test("More entries under one hash than a segment holds are still found")
+func tableOneHash() {
+  let table = ByteTable()
+  for id in UInt32(0)..<3200 { table.insert(.max, id) }
+  let found = table.find(.max) { $0 == 3199 }
+  let removed = table.remove(.max, 0)
+  let gone = table.find(.max) { $0 == 0 }
+  #expect(found == 3199 && removed && gone == nil)
+}
+
 @Test("The hash depends on each byte, on the length and on the seed, at each length to 70")
 func hashCovers() {
   for length in 0...70 {

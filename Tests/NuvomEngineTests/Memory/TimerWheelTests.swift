@@ -155,8 +155,9 @@ func wheelFar() {
 }
 
 @Test(
-  "After a step of the clock and rebase, each timer fires at its time by the new clock", arguments: [-3_600, -1, 0, 90])
-func wheelRebase(seconds: Int64) {
+  "After a step of the clock and rebase, each timer fires at its time by the new clock",
+  arguments: [-3_600, -1, 0, 90], [true, false])
+func wheelRebase(seconds: Int64, isWithinTick: Bool) {
   var random = SeededNumbers(seed: 5)
   let start: Int64 = 1_760_000_000_000_000
   let wheel = TimerWheel(now: start)
@@ -166,9 +167,16 @@ func wheelRebase(seconds: Int64) {
     due[order] = time
     _ = wheel.insert(due: time, subject: order, extra: 0, kind: 0)
   }
-  // A spent budget leaves timers due and timers on their way down: rebase takes those along.
-  var budget = 30
-  while let timer = wheel.popDue(now: start + 10_000_000, budget: &budget) { due[timer.subject] = nil }
+  for order in UInt64(1000)..<1020 {
+    due[order] = start + 9_000_000
+    _ = wheel.insert(due: start + 9_000_000, subject: order, extra: 0, kind: 0)
+  }
+  // A turn that stops leaves timers due, or timers on their way down: rebase takes those along.
+  var budget = isWithinTick ? 1_000_000 : 30
+  while let timer = wheel.popDue(now: start + 10_000_000, budget: &budget) {
+    due[timer.subject] = nil
+    if timer.subject >= 1000 { break }
+  }
   var now = start + seconds * 1_000_000
   wheel.rebase(now: now)
   for _ in 0..<400 where !due.isEmpty {

@@ -15,6 +15,10 @@
 /// through `mutable(_:)` only. (A page that was empty at the beginning and was released since is told as its floor. A
 /// log that is replayed on top cannot tell the difference: nothing was allocated from that page in between.)
 ///
+/// **Replay.** Which pages are released depends on what was empty when, which a slab that was restored does not know; and
+/// a release may raise what is due from a slot above what the log says of it next. So pages are kept between `beginReplay`
+/// and `endReplay`. (That the log's slab did release some is no matter: it only makes the log's generations newer.)
+///
 /// For one thread. All state is behind pointers, because a class's properties would cost an exclusivity check and a
 /// struct's `mutating` methods one in the object that holds it; hence methods here are not `mutating`.
 struct Slab<Element: BitwiseCopyable>: ~Copyable {
@@ -126,7 +130,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     return (slot, generations(index)[place])
   }
 
-  /// Takes this very slot, as a log said. False, and nothing changes, if the slot is live, retired or beyond the
+  /// Takes this very slot, as a log said (see `beginReplay`). False, and nothing changes, if the slot is live, retired or beyond the
   /// maximum, or `generation` is older than the one due. Pages up to the slot's come into being (16 bytes each).
   func claim(slot: UInt32, generation: UInt32) -> Bool {
     let index = Int(slot >> 6)
@@ -271,6 +275,19 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     return true
   }
 
+  // MARK: Replay
+
+  /// Keeps empty pages until `endReplay`, so that `claim` judges generations as the log's own slab did.
+  func beginReplay() {
+    state.pointee.isReplaying = true
+  }
+
+  /// Releases what the replay left empty, all at once.
+  func endReplay() {
+    state.pointee.isReplaying = false
+    releaseSurplus(maximum: .max)
+  }
+
   // MARK: Pages
 
   // A page is one block of memory: header, 64 generations, 64 elements.
@@ -348,9 +365,8 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     let memory = UnsafeMutableRawPointer.allocate(byteCount: Self.pageBytes, alignment: 16)
     // Zeroed, because copies of pages go to disk: no stale bytes of the process may.
     memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.pageBytes)
-    var fresh = SlabPageHeader(free: .max, allocatable: .max, saved: nil)
-    if isAwaited(index) { fresh.saved = .passRetained(PageCopy(index: index, pageCount: 1, floor: floor)) }
-    memory.initializeMemory(as: SlabPageHeader.self, to: fresh)
+    memory.initializeMemory(
+      as: SlabPageHeader.self, to: SlabPageHeader(free: .max, allocatable: .max, saved: nil))
     (memory + Self.generationOffset).initializeMemory(as: UInt32.self, repeating: floor, count: 64)
     directory[index].word = UInt(bitPattern: memory)
     state.pointee.residentPages += 1
@@ -378,6 +394,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
 
   /// Releases empty pages, the longest empty first, while there are more than 16 and a quarter of the others.
   private func releaseSurplus(maximum: Int) {
+    if state.pointee.isReplaying { return }
     var released = 0
     while released < maximum,
       state.pointee.emptyPages > 16 + (state.pointee.residentPages - state.pointee.emptyPages) / 4
@@ -458,6 +475,7 @@ private struct SlabState {
   var residentPages = 0
   var emptyPages = 0
   var live = 0
+  var isReplaying = false
   var isSnapshotting = false
   /// The first page that the snapshot has still to tell of, and the end of those that it tells of.
   var snapshotCursor = 0
