@@ -13,7 +13,7 @@ extension MessageWriter {
       job.leaseMillisecondsLeft != nil, job.token != nil, job.finishedAtMilliseconds != nil, job.result != nil,
       job.deadReason != nil,
     ]
-    mapHeader(9 + optionals.count { $0 })
+    mapHeader(10 + optionals.count { $0 })
     pair("id", job.id.rawValue)
     literal("state")
     literal(job.state.wireName)
