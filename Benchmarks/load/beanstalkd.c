@@ -13,7 +13,7 @@ static void prepare(void) {
   snprintf(line, sizeof line, "put 100 0 120 %zu\r\n", options.payload);
   buffer_text(&put, line);
   payload_offset = put.end;
-  buffer_fill_payload(&put);
+  buffer_payload_room(&put);
   buffer_text(&put, "\r\n");
 }
 
@@ -22,7 +22,7 @@ static void greet(struct connection *connection) { (void)connection; }
 static void enqueue(struct connection *connection) {
   char *at = buffer_reserve(&connection->out, put.end);
   memcpy(at, put.bytes, put.end);
-  load_number(at + payload_offset);
+  load_payload(at + payload_offset);
   connection->out.end += put.end;
 }
 

@@ -27,7 +27,7 @@ void buffer_append(struct buffer *buffer, const void *bytes, size_t count) {
 
 void buffer_text(struct buffer *buffer, const char *text) { buffer_append(buffer, text, strlen(text)); }
 
-void buffer_fill_payload(struct buffer *buffer) {
-  memset(buffer_reserve(buffer, options.payload), 'x', options.payload);
+void buffer_payload_room(struct buffer *buffer) {
+  memset(buffer_reserve(buffer, options.payload), 0, options.payload);
   buffer->end += options.payload;
 }

@@ -16,7 +16,7 @@ static void prepare(void) {
   if (options.mode != MODE_ENQUEUE) load_fail("an echo has no jobs to take");
   uint32_t length = htonl((uint32_t)options.payload);
   buffer_append(&frame, &length, sizeof length);
-  buffer_fill_payload(&frame);
+  buffer_payload_room(&frame);
 }
 
 static void greet(struct connection *connection) { (void)connection; }

@@ -71,14 +71,14 @@ void load_enqueued(struct connection *, unsigned jobs);
 void load_received(void);                 // a consumer holds one more job
 void load_settled(void);                  // the server confirmed that a job is done
 void load_reconnect(struct connection *); // the server is not ready; only while waiting for the first job
-void load_number(char *payload);          // makes a payload of at least 8 bytes differ from all others
+void load_payload(char *payload);         // `options.payload` bytes that differ from all others
 _Noreturn void load_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void load_refused(struct connection *, const char *bytes, size_t count);  // an answer that no driver expects
 
 char *buffer_reserve(struct buffer *, size_t count);  // room for `count` bytes; the caller advances `end`
 void buffer_append(struct buffer *, const void *bytes, size_t count);
 void buffer_text(struct buffer *, const char *text);
-void buffer_fill_payload(struct buffer *);  // appends `options.payload` bytes
+void buffer_payload_room(struct buffer *);  // appends `options.payload` zero bytes
 
 // A server that returns what it receives: the cost that no broker can be below.
 _Noreturn void serve_echo(int port);

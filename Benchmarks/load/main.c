@@ -48,9 +48,26 @@ _Noreturn void load_refused(struct connection *connection, const char *bytes, si
   load_fail("connection %u: the server answered: %s", connection->index, text);
 }
 
-void load_number(char *payload) {
+// Random bytes that payloads are cut from, so that a server that compresses gains nothing that real jobs would not give.
+static char random_bytes[256 * 1024];
+
+static void prepare_payloads(void) {
+  uint64_t state = 88172645463325252u;  // xorshift: the same payloads in every run
+  for (size_t i = 0; i < sizeof random_bytes; i += sizeof state) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    memcpy(random_bytes + i, &state, sizeof state);
+  }
+}
+
+void load_payload(char *payload) {
   static uint64_t number;
+  static size_t offset;
   number += 1;
+  offset += options.payload;
+  if (offset + options.payload > sizeof random_bytes) offset = number % 64;
+  memcpy(payload, random_bytes + offset, options.payload);
   memcpy(payload, &number, sizeof number);
 }
 
@@ -239,6 +256,7 @@ static void run(void) {
     options.jobs -= 2 * in_flight;
   }
 
+  prepare_payloads();
   options.driver->prepare();
   for (unsigned i = 0; i < connection_count; i++) {
     connections[i].index = i;

@@ -97,7 +97,7 @@ static void prepare(void) {
     byte(buffer, (unsigned)(options.payload >> 8));
     byte(buffer, options.payload & 0xff);
     if (job == 0) first_payload = buffer->end;
-    buffer_fill_payload(buffer);
+    buffer_payload_room(buffer);
     if (job == 0) job_stride = buffer->end - start;
   }
   end_request(buffer);
@@ -151,7 +151,7 @@ static void greet(struct connection *connection) {
 
 static void enqueue(struct connection *connection) {
   char *at = append(connection, &enqueue_request, false) + first_payload;
-  for (unsigned job = 0; job < options.batch; job++) load_number(at + job * job_stride);
+  for (unsigned job = 0; job < options.batch; job++) load_payload(at + job * job_stride);
 }
 
 static void take(struct connection *connection) { append(connection, &dequeue_request, false); }

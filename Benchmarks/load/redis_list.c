@@ -15,7 +15,7 @@ static void prepare(void) {
   snprintf(line, sizeof line, "$%zu\r\n", options.payload);
   buffer_text(&push, line);
   payload_offset = push.end;
-  buffer_fill_payload(&push);
+  buffer_payload_room(&push);
   buffer_text(&push, "\r\n");
 }
 
@@ -24,7 +24,7 @@ static void greet(struct connection *connection) { (void)connection; }
 static void enqueue(struct connection *connection) {
   char *at = buffer_reserve(&connection->out, push.end);
   memcpy(at, push.bytes, push.end);
-  load_number(at + payload_offset);
+  load_payload(at + payload_offset);
   connection->out.end += push.end;
 }
 

@@ -14,7 +14,7 @@ static void prepare(void) {
   snprintf(line, sizeof line, "$%zu\r\n", options.payload);
   buffer_text(&add, line);
   payload_offset = add.end;
-  buffer_fill_payload(&add);
+  buffer_payload_room(&add);
   buffer_text(&add, "\r\n");
 }
 
@@ -26,7 +26,7 @@ static void greet(struct connection *connection) {
 static void enqueue(struct connection *connection) {
   char *at = buffer_reserve(&connection->out, add.end);
   memcpy(at, add.bytes, add.end);
-  load_number(at + payload_offset);
+  load_payload(at + payload_offset);
   connection->out.end += add.end;
 }
 
