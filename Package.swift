@@ -59,7 +59,7 @@ let package = Package(
     module(
       "Node", "NuvomBroker",
       ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
-    module("Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    module("Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", nio, nioPosix, logging, lifecycle]),
 
     // Client: what a Swift program links.
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
