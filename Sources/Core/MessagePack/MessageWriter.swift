@@ -58,10 +58,7 @@ public struct MessageWriter: ~Copyable {
   /// Writes a number that is not negative, in the fewest bytes.
   @inlinable public mutating func uint(_ value: UInt64) { nuvom_pack_uint(&buffer, value) }
 
-  /// Writes a 32-bit floating-point number.
-  @inlinable public mutating func float(_ value: Float) { nuvom_pack_float(&buffer, value) }
-
-  /// Writes a 64-bit floating-point number.
+  /// Writes a floating-point number, in 64 bits.
   @inlinable public mutating func double(_ value: Double) { nuvom_pack_double(&buffer, value) }
 
   /// Writes a string that the program text contains: the fastest way to write keys and names.

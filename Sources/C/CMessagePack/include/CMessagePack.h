@@ -67,11 +67,6 @@ static inline void nuvom_pack_uint(nuvom_buffer *_Nonnull buffer, uint64_t value
   msgpack_pack_uint64(&packer, value);
 }
 
-static inline void nuvom_pack_float(nuvom_buffer *_Nonnull buffer, float value) {
-  msgpack_packer packer = nuvom_packer(buffer);
-  msgpack_pack_float(&packer, value);
-}
-
 static inline void nuvom_pack_double(nuvom_buffer *_Nonnull buffer, double value) {
   msgpack_packer packer = nuvom_packer(buffer);
   msgpack_pack_double(&packer, value);
