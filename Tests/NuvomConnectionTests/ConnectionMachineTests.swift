@@ -48,7 +48,8 @@ struct OpeningTests {
   }
 
   @Test(
-    "what the broker says to hello", arguments: [
+    "what the broker says to hello",
+    arguments: [
       (ErrorCode.unsupportedVersion, ["disconnect", "answer 1 UNSUPPORTED_VERSION", "closed: UNSUPPORTED_VERSION"]),
       (.unauthorized, ["disconnect", "answer 1 UNAUTHORIZED", "closed: UNAUTHORIZED"]),
       (.badParameters, ["disconnect", "answer 1 BAD_PARAMS", "closed: BAD_PARAMS"]),
@@ -506,7 +507,9 @@ struct ShutdownTests {
 
 @Suite("Request frames")
 struct RequestFrameTests {
-  @Test("are refused before they cost the connection", arguments: [(1_000, 0, nil), (16 << 20, 0, "FRAME_TOO_LARGE"), (0, 262_145, "LIMIT_EXCEEDED")])
+  @Test(
+    "are refused before they cost the connection",
+    arguments: [(1_000, 0, nil), (16 << 20, 0, "FRAME_TOO_LARGE"), (0, 262_145, "LIMIT_EXCEEDED")])
   func violations(bytes: Int, elements: Int, code: String?) {
     let frame = RequestFrame(.enqueue) { writer in
       writer.mapHeader(2)

@@ -275,7 +275,8 @@ final class ConnectionDriver: @unchecked Sendable {
     if timer != nil, timerDeadline <= deadline { return }
     timer?.cancel()
     timerDeadline = deadline
-    let time = NIODeadline.uptimeNanoseconds(UInt64(clamping: deadline.multipliedReportingOverflow(by: 1_000).partialValue))
+    let time = NIODeadline.uptimeNanoseconds(
+      UInt64(clamping: deadline.multipliedReportingOverflow(by: 1_000).partialValue))
     timer = eventLoop.scheduleTask(deadline: time) { [self] in
       timer = nil
       machine.timePassed(now: now)

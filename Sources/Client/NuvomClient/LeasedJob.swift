@@ -47,6 +47,12 @@ public struct LeasedJob: Leased, Hashable {
   /// As enqueued.
   public var tags: [String] = []
 
+  /// A delivery that no broker made, for the tests of a handler.
+  public init(task: String = "", payload: [UInt8] = []) {
+    self.task = task
+    self.payload = payload
+  }
+
   /// The payload as a Swift value, from MessagePack.
   /// - Throws: `DecodingError`.
   public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {

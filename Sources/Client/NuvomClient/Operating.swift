@@ -49,7 +49,8 @@ extension NuvomClient {
           writer.string(name)
         }
       }
-      let page = try decodeResult(try await perform(frame)) { cursor throws(UnexpectedResult) in try cursor.queuePage() }
+      let page = try decodeResult(try await perform(frame)) { cursor throws(UnexpectedResult) in try cursor.queuePage()
+      }
       all += page.queues
       after = page.next
     } while after != nil

@@ -387,7 +387,8 @@ public struct ConnectionMachine: ~Copyable, Sendable {
     isPinged = false
     lastFailure = failure
     // Unwanted answers will not come any more. Deliveries on their way were released by the broker, or their leases run out.
-    for (id, entry) in entries where !entry.hasCaller && (entry.method == .ping || entry.method == .dequeue || !entry.changes) {
+    for (id, entry) in entries
+    where !entry.hasCaller && (entry.method == .ping || entry.method == .dequeue || !entry.changes) {
       _ = remove(id)
     }
     guard options.reconnects else { return close(failure) }
