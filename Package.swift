@@ -56,8 +56,10 @@ let package = Package(
 
     // Node: the broker around the core.
     module("Node", "NuvomStorage", ["NuvomWAL", "CPlatform"]),
-    module("Node", "NuvomBroker", ["NuvomModel", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
-    module("Node", "NuvomServer", ["NuvomBroker", nio, nioPosix, logging, lifecycle]),
+    module(
+      "Node", "NuvomBroker",
+      ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
+    module("Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "MessagePack", nio, nioPosix, logging, lifecycle]),
 
     // Client: what a Swift program links.
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),

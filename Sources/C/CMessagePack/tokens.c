@@ -112,10 +112,14 @@ static inline int nuvom_close(nuvom_parser *parser, uint32_t container) {
 #define nuvom_on_array_item(user, container, item) (c->count == 1 ? nuvom_close(user, *(container)) : 0)
 #define nuvom_on_map_item(user, container, key, item) nuvom_on_array_item(user, container, item)
 
-// The template's own two failures: a byte that begins nothing, and a stack that is full.
+#define MSGPACK_EMBED_STACK_SIZE NUVOM_MAXIMUM_DEPTH
+#include <msgpack/unpack.h>
+#include <msgpack/unpack_define.h>
+
+// The template's own two failures: a byte that begins nothing, and a stack that is full. `unpack.h` has an enum of
+// these names, so it must come first; msgpack-c 6 includes it from the template.
 #define MSGPACK_UNPACK_PARSE_ERROR (-NUVOM_STATUS_INVALID_BYTE)
 #define MSGPACK_UNPACK_NOMEM_ERROR (-NUVOM_STATUS_TOO_DEEP)
-#define MSGPACK_EMBED_STACK_SIZE NUVOM_MAXIMUM_DEPTH
 
 #define msgpack_unpack_struct(name) struct nuvom_template##name
 #define msgpack_unpack_func(result, name) static inline result nuvom_template##name
@@ -123,7 +127,6 @@ static inline int nuvom_close(nuvom_parser *parser, uint32_t container) {
 #define msgpack_unpack_object uint32_t  // a token's index
 #define msgpack_unpack_user nuvom_parser
 
-#include <msgpack/unpack_define.h>
 #include <msgpack/unpack_template.h>
 
 nuvom_tokens nuvom_tokens_make(uint32_t maximum) {

@@ -1,8 +1,8 @@
 /// Writes `Encodable` values as MessagePack.
 ///
 /// Structs, and dictionaries with string or integer keys, become maps with string keys; `[UInt8]` becomes binary data,
-/// nil becomes nil. Foundation's `Data` and `Date` write themselves as an array of numbers and as a number: this
-/// module does not know them. The order of a dictionary's keys differs between runs.
+/// nil becomes nil; 128-bit integers are refused. Foundation's `Data` and `Date` write themselves as an array of
+/// numbers and as a number: this module does not know them. The order of a dictionary's keys differs between runs.
 public struct MessagePackEncoder: Sendable {
   /// An encoder; it holds no state between calls.
   public init() {}
@@ -81,14 +81,7 @@ private final class EncodingNode {
   }
 
   func encode<Value: Encodable>(_ value: Value, at path: [any CodingKey]) throws {
-    if let primitive = value as? any MessagePrimitive {
-      guard let value = primitive.messageValue else {
-        let reason = "\(primitive) does not fit into the 64 bits of a MessagePack integer; encode it as a string"
-        throw EncodingError.invalidValue(
-          primitive, EncodingError.Context(codingPath: path, debugDescription: reason))
-      }
-      return set(value)
-    }
+    if let primitive = value as? any MessagePrimitive { return set(primitive.messageValue) }
     // Ends the recursion of a value that contains itself, too.
     guard path.count <= MessageReader.maximumDepth else {
       let reason = "the value nests deeper than \(MessageReader.maximumDepth); flatten it"

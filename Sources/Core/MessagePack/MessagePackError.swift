@@ -15,6 +15,12 @@ public struct MessagePackError: Error, Equatable, CustomStringConvertible {
   /// Where in the bytes. Nil when a value could not be written.
   public let offset: Int?
 
+  /// An error of this kind, at this offset if it is about bytes.
+  public init(code: Code, offset: Int?) {
+    self.code = code
+    self.offset = offset
+  }
+
   /// What is wrong and what to do about it, for people.
   public var description: String {
     let place = offset.map { offset in " at byte \(offset)" } ?? ""

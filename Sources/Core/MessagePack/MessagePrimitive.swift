@@ -1,15 +1,15 @@
 /// A type that is one MessagePack value of its own. One conformance look-up finds it, in place of the fifteen methods
 /// that each of Codable's containers has for them.
 protocol MessagePrimitive {
-  /// The value; nil when MessagePack cannot hold it.
-  var messageValue: MessageValue? { get }
+  /// The type's own value.
+  var messageValue: MessageValue { get }
 
   /// Reads the type from a value, or throws the `DecodingError` that says why not.
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> Self
 }
 
 extension Bool: MessagePrimitive {
-  var messageValue: MessageValue? { .bool(self) }
+  var messageValue: MessageValue { .bool(self) }
 
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> Bool {
     guard case .bool(let bool) = value else { throw value.mismatch(Bool.self, at: path) }
@@ -18,7 +18,7 @@ extension Bool: MessagePrimitive {
 }
 
 extension String: MessagePrimitive {
-  var messageValue: MessageValue? { .string(self) }
+  var messageValue: MessageValue { .string(self) }
 
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> String {
     guard case .string(let text) = value else { throw value.mismatch(String.self, at: path) }
@@ -27,7 +27,7 @@ extension String: MessagePrimitive {
 }
 
 extension Double: MessagePrimitive {
-  var messageValue: MessageValue? { .double(self) }
+  var messageValue: MessageValue { .double(self) }
 
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> Double {
     switch value {
@@ -41,7 +41,7 @@ extension Double: MessagePrimitive {
 }
 
 extension Float: MessagePrimitive {
-  var messageValue: MessageValue? { .double(Double(self)) }
+  var messageValue: MessageValue { .double(Double(self)) }
 
   /// Rounds, but does not let a finite number become infinite.
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> Float {
@@ -52,9 +52,10 @@ extension Float: MessagePrimitive {
   }
 }
 
+/// For integers of at most 64 bits, as MessagePack's are.
 extension MessagePrimitive where Self: FixedWidthInteger {
-  var messageValue: MessageValue? {
-    UInt64(exactly: self).map(MessageValue.uint) ?? Int64(exactly: self).map(MessageValue.int)
+  var messageValue: MessageValue {
+    self < 0 ? .int(Int64(self)) : .uint(UInt64(self))
   }
 
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> Self {
@@ -74,16 +75,14 @@ extension Int8: MessagePrimitive {}
 extension Int16: MessagePrimitive {}
 extension Int32: MessagePrimitive {}
 extension Int64: MessagePrimitive {}
-extension Int128: MessagePrimitive {}
 extension UInt: MessagePrimitive {}
 extension UInt8: MessagePrimitive {}
 extension UInt16: MessagePrimitive {}
 extension UInt32: MessagePrimitive {}
 extension UInt64: MessagePrimitive {}
-extension UInt128: MessagePrimitive {}
 
 extension [UInt8]: MessagePrimitive {
-  var messageValue: MessageValue? { .binary(self) }
+  var messageValue: MessageValue { .binary(self) }
 
   /// Binary data, or an array of numbers as other encoders write it.
   static func read(_ value: MessageValue, at path: [any CodingKey]) throws -> [UInt8] {

@@ -2,8 +2,8 @@ public import CMessagePack
 
 /// Writes MessagePack into one growing buffer, which is kept from message to message.
 ///
-/// The buffer is raw memory and the writes are inlined C: 3.8 ns for a small message, where a Swift array and a
-/// callback cost a hundred times as much. Running out of memory ends the process, as in all of Swift.
+/// The buffer is raw memory and the writes are inlined C: a small reply takes 10 ns, where a write callback in Swift
+/// takes 500. Running out of memory ends the process, as in all of Swift.
 ///
 /// The writer does not count: who writes a header of n elements writes n elements after it.
 public struct MessageWriter: ~Copyable {

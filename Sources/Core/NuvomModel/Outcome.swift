@@ -76,6 +76,8 @@ public struct Delivery {
 }
 
 /// What a request, or a thing that a request waited for, is answered with. Ranges are into the lists of the `Outcome`.
+///
+/// The large answers are held indirectly: inline they would make every response of a turn as large as themselves.
 public enum Answer {
   /// An empty map.
   case done
@@ -98,15 +100,15 @@ public enum Answer {
   /// dead_delete.
   case deleted(count: Int, more: Bool, refusals: Range<Int>)
   /// get, wait.
-  case job(JobDetails)
+  indirect case job(JobDetails)
   /// dead_list.
   case jobs([JobDetails], next: JobID?)
   /// queues.
   case queues([QueueSummary], next: [UInt8]?)
   /// queue.
-  case queue(QueueDetails)
+  indirect case queue(QueueDetails)
   /// stats.
-  case statistics(Statistics)
+  indirect case statistics(Statistics)
 }
 
 /// What the engine tells after a command: to whom which answer. Kept and reused, so that its arrays keep their room.

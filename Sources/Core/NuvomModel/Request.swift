@@ -282,11 +282,12 @@ public struct Request {
   /// Forgets everything but the room of its arrays.
   @inlinable public mutating func removeAll() {
     hello = Hello()
-    jobs.removeAll(keepingCapacity: true)
-    settlements.removeAll(keepingCapacity: true)
-    ids.removeAll(keepingCapacity: true)
-    operations.removeAll(keepingCapacity: true)
-    queues.removeAll(keepingCapacity: true)
+    // Emptying an empty array costs as much as emptying a full one, and of these most are empty.
+    if !jobs.isEmpty { jobs.removeAll(keepingCapacity: true) }
+    if !settlements.isEmpty { settlements.removeAll(keepingCapacity: true) }
+    if !ids.isEmpty { ids.removeAll(keepingCapacity: true) }
+    if !operations.isEmpty { operations.removeAll(keepingCapacity: true) }
+    if !queues.isEmpty { queues.removeAll(keepingCapacity: true) }
     maximum = 1
     waitMilliseconds = 0
     leaseMilliseconds = 30_000

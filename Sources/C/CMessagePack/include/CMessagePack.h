@@ -5,6 +5,7 @@
 #ifndef CMESSAGEPACK_H
 #define CMESSAGEPACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,0 +1,202 @@
+import NuvomModel
+
+/// What an engine is given once.
+public struct EngineConfiguration: Sendable {
+  /// The number that every job id carries.
+  public var partition: UInt8
+  /// Bytes that the engine's own blocks may take before it refuses new jobs.
+  public var memoryLimit: Int
+  /// False for a broker without a log: events are applied but not written.
+  public var isLogged: Bool
+  /// Makes hash tables differ between brokers, so that nobody can choose colliding keys.
+  public var hashSeed: UInt64
+  /// Dead letters kept; above it the oldest is dropped and counted.
+  public var deadLetterLimit: Int
+  /// How long a dead letter is kept.
+  public var deadLetterRetentionMilliseconds: UInt64
+
+  /// One partition, 1 GiB, logged, a million dead letters for 30 days.
+  public init(
+    partition: UInt8 = 0, memoryLimit: Int = 1 << 30, isLogged: Bool = true, hashSeed: UInt64 = 0,
+    deadLetterLimit: Int = 1_000_000, deadLetterRetentionMilliseconds: UInt64 = 30 * 86_400_000
+  ) {
+    self.partition = partition
+    self.memoryLimit = memoryLimit
+    self.isLogged = isLogged
+    self.hashSeed = hashSeed
+    self.deadLetterLimit = deadLetterLimit
+    self.deadLetterRetentionMilliseconds = deadLetterRetentionMilliseconds
+  }
+}
+
+/// One partition of jobs: a state machine that does nothing but decide.
+///
+/// It has no clock, file, socket, task, lock or random number. A turn begins with `beginTurn`, which gives it the time; requests
+/// come in through `handle`, timers through `fireTimers`. What must be remembered comes out as events (`events`, to be put into
+/// the log before anything is told), what must be told comes out in the `Outcome`, and `nextDeadline` says when it wants to be called again.
+/// Events are the only thing that changes durable state, through `apply`, in production as in recovery (`replay`).
+///
+/// The durable state is slabs of plain records and an arena of immutable bytes (`Memory/`), the volatile state is who is connected and who
+/// waits. For one thread; nothing in it may be touched by two.
+public final class Engine {
+  /// Numbers that do not belong to a table. Behind a pointer, because each access to a class's stored property is checked for exclusivity.
+  struct Scalars {
+    var now: Time
+    /// The time of the turn before, from which `resumed` counts.
+    var previous: Time
+    /// Whether the log knows `now` already.
+    var isTurnLogged = false
+    var isReplaying = false
+    var nextToken: UInt64 = 1
+    var deadHead = JobRecord.noLink
+    var deadTail = JobRecord.noLink
+    var totals = Totals()
+    var counts: QueueRecord
+    var deadDropped: UInt64 = 0
+    var refused: UInt64 = 0
+    var diskRoom = Int.max
+    /// Where the next purge goes on looking for delayed jobs.
+    var purgeCursor: UInt32 = 0
+    var isOverMemory = false
+    /// Queues with waiting dequeues in which a job became ready.
+    var hasWakes = false
+  }
+
+  let configuration: EngineConfiguration
+  let hashing: ByteHash
+  let scalars: UnsafeMutablePointer<Scalars>
+
+  // Durable.
+  let jobs: Slab<JobRecord>
+  let arena: Arena
+  let queueNames: NameTable
+  let taskNames: NameTable
+  let queues: Slab<QueueRecord>
+  let readyLists: Slab<ReadyList>
+  let keys: Slab<KeyRecord>
+  let keyIndex: ByteTable
+  let clients: Slab<ClientRecord>
+  let clientIndex: ByteTable
+  let answers: Slab<AnswerRecord>
+  let bootTimers: TimerWheel
+  let wallTimers: TimerWheel
+
+  // Volatile.
+  let waiting: WaitingRoom
+  var snapshot: SnapshotProgress?
+  let events: EventWriter
+  let scratch: EventWriter
+
+  /// An empty partition at a time.
+  public init(_ configuration: EngineConfiguration, now: Time) {
+    self.configuration = configuration
+    hashing = ByteHash(seed: configuration.hashSeed)
+    scalars = .allocate(capacity: 1)
+    scalars.initialize(to: Scalars(now: now, previous: now, counts: QueueRecord()))
+    jobs = Slab(maximumSlots: .max - 63)
+    arena = Arena()
+    queueNames = NameTable(maximum: 100_000, hash: hashing)
+    taskNames = NameTable(maximum: 100_000, hash: hashing)
+    queues = Slab(maximumSlots: 100_032)
+    readyLists = Slab(maximumSlots: 100_000 * 256)
+    keys = Slab(maximumSlots: 1 << 30)
+    keyIndex = ByteTable()
+    clients = Slab(maximumSlots: 1 << 20)
+    clientIndex = ByteTable()
+    answers = Slab(maximumSlots: 1 << 26)
+    bootTimers = TimerWheel(now: now.boot)
+    wallTimers = TimerWheel(now: now.wall)
+    waiting = WaitingRoom(now: now.boot)
+    events = EventWriter()
+    scratch = EventWriter(capacity: 4 << 10)
+  }
+
+  deinit {
+    scalars.deinitialize(count: 1)
+    scalars.deallocate()
+  }
+
+  /// Bytes of the engine's own blocks: what the memory limit is about.
+  public var memoryBytes: Int {
+    jobs.bytes + arena.bytes + queueNames.bytes + taskNames.bytes + queues.bytes + readyLists.bytes + keys.bytes
+      + keyIndex.bytes + clients.bytes + clientIndex.bytes + answers.bytes + bootTimers.bytes + wallTimers.bytes
+  }
+
+  /// Bytes that a snapshot would take, roughly: what the log's size is compared with.
+  public var liveBytes: Int {
+    jobs.count * MemoryLayout<JobRecord>.stride + arena.liveBytes + queues.count * 128 + answers.count * 24
+  }
+
+  /// The events since `clearEvents`, as the log wants them. Valid until the engine is called again.
+  public var eventBytes: BorrowedBytes { events.bytes }
+
+  /// To be called when the events are in the log's buffer.
+  public func clearEvents() { events.removeAll() }
+
+  // MARK: Turns
+
+  /// Gives the time, and the bytes that the log can still take, to all that is decided until the next turn.
+  ///
+  /// The boot clock never goes back (a smaller value counts as no progress). The wall clock may: timers on it are then dealt anew.
+  public func beginTurn(_ time: Time, diskRoom: Int = .max) {
+    let last = scalars.pointee.now
+    let next = Time(boot: max(time.boot, last.boot), wall: time.wall)
+    if next.wall < last.wall - 1_000 { wallTimers.rebase(now: next.wall) }
+    if next != last {
+      scalars.pointee.previous = last
+      scalars.pointee.now = next
+      scalars.pointee.isTurnLogged = false
+    }
+    scalars.pointee.diskRoom = diskRoom
+    scalars.pointee.isOverMemory = memoryBytes > configuration.memoryLimit
+  }
+
+  /// When the engine must be called though nobody asks: on the boot clock, and on the wall clock.
+  public var nextDeadline: (boot: Int64?, wall: Int64?) {
+    let boot = bootTimers.nextDeadline()
+    let waits = waiting.timers.nextDeadline()
+    let earlier = boot.map { first in waits.map { min(first, $0) } ?? first } ?? waits
+    return (earlier, wallTimers.nextDeadline())
+  }
+
+  @inline(__always)
+  var now: Time { scalars.pointee.now }
+
+  /// Writes an event to the log and applies it.
+  @inline(__always)
+  func record(_ event: Event) {
+    if configuration.isLogged {
+      if !scalars.pointee.isTurnLogged { logTurn() }
+      event.write(to: events)
+    }
+    let isApplied = apply(event)
+    precondition(isApplied, "a decision makes only events that apply")
+  }
+
+  @inline(never)
+  private func logTurn() {
+    Event.turn(now).write(to: events)
+    scalars.pointee.isTurnLogged = true
+  }
+
+  // MARK: Recovery
+
+  /// Applies the events of a batch of the log. False if they are not events or do not fit the state: the log is damaged.
+  public func replay(_ batch: BorrowedBytes) -> Bool {
+    scalars.pointee.isReplaying = true
+    defer { scalars.pointee.isReplaying = false }
+    var reader = EventReader(batch)
+    while !reader.isAtEnd {
+      guard let event = Event.read(from: &reader, partition: configuration.partition), apply(event) else { return false }
+    }
+    return !reader.isDamaged
+  }
+
+  /// Ends recovery: open leases run their full length again from `time`, the rest of delays goes on. To be called once, in the first turn.
+  public func resume(at time: Time) {
+    scalars.pointee.previous = scalars.pointee.now
+    scalars.pointee.now = time
+    scalars.pointee.isTurnLogged = false
+    record(.resumed)
+  }
+}

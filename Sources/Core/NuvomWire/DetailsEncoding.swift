@@ -1,0 +1,188 @@
+import MessagePack
+import NuvomModel
+
+// What is told to people and their tools: jobs, queues, the broker in numbers.
+
+extension MessageWriter {
+  /// get, wait, and the jobs of dead_list.
+  mutating func job(_ job: JobDetails) {
+    // Payload and result may have 8 MiB each, which with all the rest is more than a frame. The caller has the payload.
+    let isPayloadTold = job.encodedBytesAtMost <= ProtocolLimits.frameBytes
+    let optionals: [Bool] = [
+      isPayloadTold, !job.headers.isEmpty, !job.tags.isEmpty, job.dueAtMilliseconds != nil,
+      job.leaseMillisecondsLeft != nil, job.token != nil, job.finishedAtMilliseconds != nil, job.result != nil,
+      job.deadReason != nil,
+    ]
+    mapHeader(10 + optionals.count { $0 })
+    pair("id", job.id.rawValue)
+    literal("state")
+    literal(job.state.wireName)
+    literal("queue")
+    string(utf8: job.queue)
+    literal("task")
+    string(utf8: job.task)
+    if isPayloadTold {
+      literal("payload")
+      binary(job.payload)
+    }
+    if !job.headers.isEmpty {
+      literal("headers")
+      raw(job.headers)
+    }
+    if !job.tags.isEmpty {
+      literal("tags")
+      raw(job.tags)
+    }
+    pair("priority", UInt64(job.priority))
+    pair("attempt", UInt64(job.attempt))
+    pair("max_attempts", UInt64(job.maximumAttempts))
+    pair("enqueued_at_ms", Int(job.enqueuedAtMilliseconds))
+    if let due = job.dueAtMilliseconds { pair("due_at_ms", Int(due)) }
+    if let left = job.leaseMillisecondsLeft { pair("lease_ms_left", Int(left)) }
+    if let token = job.token { pair("token", token.rawValue) }
+    if let finished = job.finishedAtMilliseconds { pair("finished_at_ms", Int(finished)) }
+    if let result = job.result {
+      literal("result")
+      binary(result)
+    }
+    if let reason = job.deadReason {
+      literal("dead_reason")
+      literal(reason.wireName)
+    }
+    pair("expired_leases", UInt64(job.expiredLeases))
+    literal("errors")
+    arrayHeader(job.errors.count)
+    for error in job.errors { attemptError(error) }
+  }
+
+  private mutating func attemptError(_ error: AttemptError) {
+    mapHeader(5)
+    pair("attempt", UInt64(error.attempt))
+    pair("at_ms", Int(error.atMilliseconds))
+    literal("type")
+    string(utf8: error.type)
+    literal("message")
+    string(utf8: error.message)
+    literal("trace")
+    string(utf8: error.trace)
+  }
+
+  /// dead_list: as many of the jobs as fit into a frame. If that is not all, the page ends earlier.
+  mutating func jobs(_ jobs: [JobDetails], next: JobID?) {
+    // The first goes in whatever it is: alone it fits.
+    var kept = min(jobs.count, 1)
+    var bytes = 64 + (jobs.first?.encodedBytesAtMost ?? 0)
+    while kept < jobs.count {
+      bytes += jobs[kept].encodedBytesAtMost
+      if bytes > ProtocolLimits.frameBytes { break }
+      kept += 1
+    }
+    let next = kept < jobs.count ? jobs[kept - 1].id : next
+    mapHeader(next == nil ? 1 : 2)
+    literal("jobs")
+    arrayHeader(kept)
+    for job in jobs[..<kept] { self.job(job) }
+    if let next { pair("next", next.rawValue) }
+  }
+
+  /// queues.
+  mutating func queues(_ queues: [QueueSummary], next: [UInt8]?) {
+    mapHeader(next == nil ? 1 : 2)
+    literal("queues")
+    arrayHeader(queues.count)
+    for queue in queues {
+      mapHeader(6)
+      literal("queue")
+      string(utf8: queue.name)
+      pair("paused", queue.isPaused)
+      pair("ready", queue.ready)
+      pair("delayed", queue.delayed)
+      pair("leased", queue.leased)
+      pair("dead", queue.dead)
+    }
+    if let next {
+      literal("next")
+      string(utf8: next)
+    }
+  }
+
+  /// queue.
+  mutating func queue(_ queue: QueueDetails) {
+    mapHeader(21)
+    literal("queue")
+    string(utf8: queue.summary.name)
+    pair("paused", queue.summary.isPaused)
+    pair("ready", queue.summary.ready)
+    pair("delayed", queue.summary.delayed)
+    pair("leased", queue.summary.leased)
+    pair("succeeded", queue.succeeded)
+    pair("cancelled", queue.cancelled)
+    pair("dead", queue.summary.dead)
+    pair("waiting", queue.waiting)
+    pair("oldest_ready_ms", Int(queue.oldestReadyMilliseconds))
+    totals(queue.totals)
+    literal("enqueued_per_second")
+    double(queue.enqueuedPerSecond)
+    literal("acked_per_second")
+    double(queue.ackedPerSecond)
+  }
+
+  /// stats.
+  mutating func statistics(_ statistics: Statistics) {
+    mapHeader(30)
+    literal("version")
+    string(statistics.version)
+    pair("uptime_ms", Int(statistics.uptimeMilliseconds))
+    pair("connections", statistics.connections)
+    pair("clients", statistics.clients)
+    pair("queues", statistics.queues)
+    pair("ready", statistics.ready)
+    pair("delayed", statistics.delayed)
+    pair("leased", statistics.leased)
+    pair("succeeded", statistics.succeeded)
+    pair("cancelled", statistics.cancelled)
+    pair("dead", statistics.dead)
+    totals(statistics.totals)
+    pair("dead_dropped_total", statistics.deadDropped)
+    pair("refused_total", statistics.refused)
+    pair("memory_bytes", statistics.memoryBytes)
+    pair("memory_limit_bytes", statistics.memoryLimitBytes)
+    literal("fsync")
+    string(statistics.fsync)
+    pair("wal_bytes_total", statistics.walBytes)
+    pair("wal_syncs_total", statistics.walSyncs)
+    pair("wal_batches_total", statistics.walBatches)
+    pair("disk_bytes", statistics.diskBytes)
+    pair("snapshots_total", statistics.snapshots)
+  }
+
+  /// Nine pairs.
+  private mutating func totals(_ totals: Totals) {
+    pair("enqueued_total", totals.enqueued)
+    pair("delivered_total", totals.delivered)
+    pair("acked_total", totals.acked)
+    pair("nacked_total", totals.nacked)
+    pair("released_total", totals.released)
+    pair("lease_expired_total", totals.leaseExpired)
+    pair("expired_total", totals.expired)
+    pair("cancelled_total", totals.cancelled)
+    pair("dead_total", totals.dead)
+  }
+
+  private mutating func string(utf8 bytes: [UInt8]) {
+    bytes.withUnsafeBytes { bytes in string(utf8: bytes) }
+  }
+
+  private mutating func raw(_ bytes: [UInt8]) {
+    bytes.withUnsafeBytes { bytes in raw(bytes) }
+  }
+}
+
+extension JobDetails {
+  /// Not less than the bytes that the job takes in a response: its keys and numbers have less than 512, those of an error less
+  /// than 96.
+  fileprivate var encodedBytesAtMost: Int {
+    let own = queue.count + task.count + payload.count + headers.count + tags.count + (result?.count ?? 0)
+    return errors.reduce(512 + own) { $0 + 96 + $1.type.count + $1.message.count + $1.trace.count }
+  }
+}

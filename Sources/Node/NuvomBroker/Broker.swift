@@ -1,0 +1,539 @@
+public import NuvomEngine
+public import NuvomModel
+public import NuvomStorage
+import MessagePack
+public import NuvomWAL
+import NuvomWire
+
+/// The transport under a broker: what carries bytes to connections. Called on the broker's thread only.
+public protocol Transport: AnyObject {
+  /// Hands bytes to a connection's socket. They are the caller's and must be copied.
+  func send(_ bytes: BorrowedBytes, to connection: ConnectionID)
+  /// Closes a connection when everything handed to it has been sent.
+  func close(_ connection: ConnectionID)
+}
+
+/// What other threads tell a broker: its owner brings them to `Broker.receive(_:)` on the broker's thread.
+public enum BrokerNotice: Sendable {
+  /// A commit that was on its way has ended.
+  case committed(CommitResult)
+  /// The snapshot being written takes another chunk.
+  case snapshotReady
+  /// The snapshot is on disk, or is not.
+  case snapshotEnded(Result<SnapshotInfo, StorageError>)
+}
+
+/// What a broker needs to know beside its engine and storage.
+public struct BrokerConfiguration: Sendable {
+  /// As hello and stats tell it, `nuvom/0.1.0`.
+  public var server: String
+  /// As stats tells it: always, interval:MS, never or ephemeral.
+  public var fsync: String
+
+  /// Name and version of the server, and the durability that its storage was opened with.
+  public init(server: String, fsync: String) {
+    self.server = server
+    self.fsync = fsync
+  }
+}
+
+/// The loop: takes the requests that are waiting, decides them, puts their events into the log, and lets the answers out when the events
+/// are durable.
+///
+/// A *turn* begins with the first thing that happens (`receive`, `fireTimers`, …) and ends with `endTurn`: everything decided in it is one
+/// batch of the log. While a commit is on its way to the disk, turns go on and gather in the next batch; what they tell is held back. So a
+/// reply, also that of a read, leaves only when all state that it observed is durable, and everything leaves in the order of the log.
+///
+/// It reads no socket and no clock of its own: bytes are given to it, it gives bytes to a `Transport`, and the clock is a closure, so that
+/// a simulator drives the very loop that ships. For one thread.
+public final class Broker {
+  private let engine: Engine
+  private let storage: (any Storage)?
+  private let configuration: BrokerConfiguration
+  private let transport: any Transport
+  private let clock: () -> Time
+  private let notify: @Sendable (BrokerNotice) -> Void
+  private let started: Time
+  private let workbench: UnsafeMutablePointer<Workbench>
+  private var batch = BatchBuffer()
+
+  private var peers: [Peer?] = []
+  private var connectionCount = 0
+  /// Peers with something in `told`, in the order in which they got it.
+  private var told: [Peer] = []
+  /// Peers with something in `held`.
+  private var held: [Peer] = []
+  private var isInTurn = false
+  private var commit = Commit.idle
+  private var snapshot = SnapshotState.none
+  private var snapshots: UInt64 = 0
+  private var hasMoreTimers = false
+
+  /// The storage has failed: the process is to end. The owner is told once.
+  public var onFailure: ((StorageError) -> Void)?
+
+  /// What is true of the log.
+  private enum Commit {
+    /// Nothing on its way: the next turn with events submits a batch.
+    case idle
+    /// A batch is on its way; `held` waits for it.
+    case inFlight
+    /// A batch waits for room since the disk is full. Tried again at the time.
+    case noRoom(retryAt: Int64)
+    /// The log has failed: nothing is told any more.
+    case failed
+  }
+
+  /// What is true of the snapshot.
+  private enum SnapshotState {
+    case none
+    /// The state is frozen as of the batch on its way; begins when that is durable.
+    case frozen(header: [UInt8])
+    /// Parts are being offered. `waiting` was not taken yet; `isBlocked` until `snapshotReady`.
+    case telling(any SnapshotFeed, waiting: SnapshotPart?, isBlocked: Bool)
+    /// All parts were taken; the file is being completed.
+    case finishing
+  }
+
+  private enum SnapshotPart: Sendable {
+    case header([UInt8])
+    case chunk(SnapshotChunk)
+  }
+
+  /// What is used anew for each request. Behind a pointer: a class's properties are checked for exclusive access at each use.
+  private struct Workbench: ~Copyable {
+    var decoder = RequestDecoder()
+    var request = Request()
+    var outcome = Outcome()
+  }
+
+  /// A broker around an engine that has recovered. `storage` is nil for an ephemeral one. `notify` may be called on any thread.
+  public init(
+    engine: Engine, storage: (any Storage)?, configuration: BrokerConfiguration, transport: any Transport,
+    clock: @escaping () -> Time, notify: @escaping @Sendable (BrokerNotice) -> Void
+  ) {
+    self.engine = engine
+    self.storage = storage
+    self.configuration = configuration
+    self.transport = transport
+    self.clock = clock
+    self.notify = notify
+    started = clock()
+    workbench = .allocate(capacity: 1)
+    workbench.initialize(to: Workbench())
+  }
+
+  deinit {
+    workbench.deinitialize(count: 1)
+    workbench.deallocate()
+  }
+
+  // MARK: Connections
+
+  /// A connection has come. Nil if there are too many.
+  public func connect() -> ConnectionID? {
+    guard let connection = engine.connect() else { return nil }
+    let slot = Int(UInt32(truncatingIfNeeded: connection.rawValue))
+    while peers.count <= slot { peers.append(nil) }
+    peers[slot] = Peer(connection)
+    connectionCount += 1
+    return connection
+  }
+
+  /// A connection is gone. What was told to it and did not leave is given back. Twice is once.
+  public func disconnect(_ connection: ConnectionID) {
+    guard let peer = peer(connection) else { return }
+    beginTurn()
+    peers[Int(UInt32(truncatingIfNeeded: connection.rawValue))] = nil
+    connectionCount -= 1
+    engine.disconnect(connection)
+    let undelivered = peer.heldDeliveries + peer.toldDeliveries
+    peer.heldDeliveries = []
+    peer.toldDeliveries = []
+    peer.isEnding = true
+    if !undelivered.isEmpty {
+      engine.giveBack(undelivered, into: &workbench.pointee.outcome)
+      tellOutcome()
+    }
+  }
+
+  /// Ends a connection with a reason, which it is told last.
+  public func end(_ connection: ConnectionID, _ code: ErrorCode, retryAfterMilliseconds: UInt32? = nil) {
+    guard let peer = peer(connection), !peer.isEnding else { return }
+    beginTurn()
+    end(peer, code, retryAfterMilliseconds: retryAfterMilliseconds)
+  }
+
+  private func end(_ peer: Peer, _ code: ErrorCode, retryAfterMilliseconds: UInt32? = nil) {
+    ResponseEncoder.encodeGoodbye(code, retryAfterMilliseconds: retryAfterMilliseconds, into: &peer.told)
+    peer.isEnding = true
+    list(peer)
+  }
+
+  /// Connections now.
+  public var connections: Int { connectionCount }
+
+  /// Whether a connection has a request that waits (dequeue, wait).
+  public func isWaiting(_ connection: ConnectionID) -> Bool { engine.isWaiting(connection) }
+
+  @inline(__always)
+  private func peer(_ connection: ConnectionID) -> Peer? {
+    let slot = Int(UInt32(truncatingIfNeeded: connection.rawValue))
+    guard slot < peers.count, let peer = peers[slot], peer.connection == connection else { return nil }
+    return peer
+  }
+
+  @inline(__always)
+  private func list(_ peer: Peer) {
+    if !peer.isListed {
+      peer.isListed = true
+      told.append(peer)
+    }
+  }
+
+  // MARK: Requests
+
+  /// Takes the bytes that a connection has sent, and decides every whole request in them. Returns how many bytes were used up: the owner
+  /// gives the rest again, with what follows. All, if the connection is ending.
+  public func receive(_ bytes: BorrowedBytes, from connection: ConnectionID) -> Int {
+    guard let peer = peer(connection), !peer.isEnding else { return bytes.count }
+    beginTurn()
+    var position = 0
+    while position < bytes.count {
+      let rest = BorrowedBytes(rebasing: bytes[position...])
+      let limit = peer.isOpen ? ProtocolLimits.frameBytes : ProtocolLimits.frameBytesBeforeHello
+      switch FrameScanner.next(in: rest, maximumBytes: limit) {
+      case .incomplete: return position
+      case .refused(let code):
+        end(peer, code)
+        return bytes.count
+      case .frame(let frame, let consumed):
+        position += consumed
+        take(frame, from: peer)
+        if peer.isEnding { return bytes.count }
+      }
+    }
+    return position
+  }
+
+  @inline(__always)
+  private func take(_ frame: BorrowedBytes, from peer: Peer) {
+    switch workbench.pointee.decoder.decode(frame, into: &workbench.pointee.request) {
+    case .request:
+      if peer.isOpen, workbench.pointee.request.method != .hello, workbench.pointee.request.method != .stats {
+        engine.handle(workbench.pointee.request, from: peer.connection, into: &workbench.pointee.outcome)
+        tellOutcome(to: peer)
+      } else {
+        takeRare(from: peer)
+      }
+    case .refused(let refusal):
+      if !peer.isOpen { return refuseFirst(refusal.id, .helloRequired, peer) }
+      ResponseEncoder.encode(refusal, into: &peer.told)
+      list(peer)
+    case .fatal(let refusal):
+      ResponseEncoder.encode(refusal, into: &peer.told)
+      end(peer, refusal.code)
+    }
+  }
+
+  /// hello and stats, and whatever comes before hello.
+  @inline(never)
+  private func takeRare(from peer: Peer) {
+    let id = workbench.pointee.request.id
+    switch workbench.pointee.request.method {
+    case .hello where !peer.isOpen: takeHello(from: peer)
+    case .hello:
+      ResponseEncoder.encodeRefusal(.badParameters, to: id, into: &peer.told)
+      list(peer)
+    case .stats where peer.isOpen:
+      ResponseEncoder.encode(
+        .statistics(statistics()), to: id, outcome: workbench.pointee.outcome, into: &peer.told)
+      list(peer)
+    default: refuseFirst(id, .helloRequired, peer)
+    }
+  }
+
+  private func refuseFirst(_ id: RequestID?, _ code: ErrorCode, _ peer: Peer) {
+    if let id { ResponseEncoder.encodeRefusal(code, to: id, into: &peer.told) }
+    end(peer, code)
+  }
+
+  private func takeHello(from peer: Peer) {
+    let id = workbench.pointee.request.id
+    let hello = workbench.pointee.request.hello
+    guard hello.version == ProtocolLimits.version else { return refuseFirst(id, .unsupportedVersion, peer) }
+    guard let welcome = engine.hello(peer.connection, clientID: hello.clientID) else {
+      return refuseFirst(id, .limitExceeded, peer)
+    }
+    if let replaced = welcome.replaced, let old = self.peer(replaced) { end(old, .replaced) }
+    peer.isOpen = true
+    ResponseEncoder.encodeHello(
+      to: id, server: configuration.server, partition: 0, features: Self.features,
+      highestRequestID: welcome.highestRequest == 0 ? nil : RequestID(rawValue: welcome.highestRequest),
+      into: &peer.told)
+    list(peer)
+  }
+
+  /// What hello tells beyond the version. Grows as the protocol does.
+  private static var features: [String] { ["multi", "safe-retry"] }
+
+  private func statistics() -> Statistics {
+    var statistics = engine.statistics()
+    statistics.version = configuration.server
+    statistics.uptimeMilliseconds = (clock().boot - started.boot) / 1_000
+    statistics.connections = connectionCount
+    statistics.fsync = configuration.fsync
+    statistics.snapshots = snapshots
+    if let counters = storage?.counters {
+      statistics.walBytes = UInt64(counters.bytesWritten)
+      statistics.walSyncs = UInt64(counters.syncs)
+      statistics.walBatches = UInt64(counters.batches)
+      statistics.diskBytes = UInt64(counters.diskBytes)
+    }
+    return statistics
+  }
+
+  /// Encodes what the engine wants to be told, while its bytes are valid. The asking connection, if there is one, is found without looking.
+  @inline(__always)
+  private func tellOutcome(to asking: Peer? = nil) {
+    for index in workbench.pointee.outcome.responses.indices {
+      let address = workbench.pointee.outcome.responses[index].address
+      let found = asking?.connection == address.connection ? asking : peer(address.connection)
+      guard let peer = found, !peer.isEnding else { continue }
+      if case .delivered(let deliveries, _) = workbench.pointee.outcome.responses[index].answer {
+        for delivery in workbench.pointee.outcome.deliveries[deliveries] {
+          peer.toldDeliveries.append((delivery.id, delivery.token))
+        }
+      }
+      ResponseEncoder.encode(
+        workbench.pointee.outcome.responses[index].answer, to: address.request, outcome: workbench.pointee.outcome,
+        into: &peer.told)
+      list(peer)
+    }
+    workbench.pointee.outcome.removeAll()
+  }
+
+  // MARK: Turns
+
+  /// Timers that one turn fires at most; the rest follow in the next, after connections had their say.
+  private static let timersPerTurn = 2_000
+  /// Pages that one part of a snapshot copies: about 0.1 ms.
+  private static let pagesPerPart = 128
+
+  private func beginTurn() {
+    if isInTurn { return }
+    isInTurn = true
+    let now = clock()
+    let room = storage?.room(at: LogTime(now)) ?? .max
+    engine.beginTurn(now, diskRoom: room - batch.count)
+  }
+
+  /// Does what is due. To be called at `nextDeadline`.
+  public func fireTimers() {
+    beginTurn()
+    hasMoreTimers = !engine.fireTimers(limit: Self.timersPerTurn, into: &workbench.pointee.outcome)
+    tellOutcome()
+    if case .noRoom(let retryAt) = commit, let storage, clock().boot >= retryAt {
+      settle(storage.retry())
+    }
+  }
+
+  /// Ends the turn: commits what was decided, and lets out what is durable. To be called when everything that had arrived was given.
+  public func endTurn() {
+    guard isInTurn else { return }
+    isInTurn = false
+    _ = engine.compactOnce()
+    guard let storage else {
+      engine.clearEvents()
+      return letOutTold()
+    }
+    batch.append(engine.eventBytes)
+    engine.clearEvents()
+    advance(storage)
+    pumpSnapshot(storage)
+  }
+
+  /// Something that another thread has told (`notify`), now on the broker's thread.
+  public func receive(_ notice: BrokerNotice) {
+    guard let storage else { return }
+    switch notice {
+    case .committed(let result):
+      settle(.finished(result))
+      advance(storage)
+    case .snapshotReady:
+      if case .telling(let feed, let waiting, _) = snapshot {
+        snapshot = .telling(feed, waiting: waiting, isBlocked: false)
+      }
+    case .snapshotEnded(let result):
+      engine.endSnapshot()
+      snapshot = .none
+      if case .success = result { snapshots += 1 }
+    }
+    pumpSnapshot(storage)
+  }
+
+  /// Submits the next batch, if the log is free and there is one.
+  private func advance(_ storage: any Storage) {
+    guard case .idle = commit else { return }
+    if batch.isEmpty {
+      letOutTold()
+      if case .none = snapshot, isSnapshotDue(storage) {
+        beginTelling(storage, header: engine.beginSnapshot())
+      }
+      return
+    }
+    // Frozen here, the state is exactly that after this batch, however many turns follow before it is durable.
+    if case .none = snapshot, isSnapshotDue(storage) { snapshot = .frozen(header: engine.beginSnapshot()) }
+    for peer in told {
+      peer.isListed = false
+      if peer.held.count == 0 { held.append(peer) }
+      peer.hold()
+    }
+    told.removeAll(keepingCapacity: true)
+    commit = .inFlight
+    settle(storage.submit(&batch, at: LogTime(clock())))
+  }
+
+  private func isSnapshotDue(_ storage: any Storage) -> Bool {
+    storage.snapshotEstimate = engine.liveBytes
+    return storage.isSnapshotDue
+  }
+
+  /// Takes note of how a commit went, and lets out what waited for it.
+  private func settle(_ progress: CommitProgress) {
+    switch progress {
+    case .pending: commit = .inFlight
+    case .finished(.done):
+      commit = .idle
+      for peer in held { letOut(peer) }
+      held.removeAll(keepingCapacity: true)
+      if case .frozen(let header) = snapshot, let storage { beginTelling(storage, header: header) }
+    case .finished(.noRoom): commit = .noRoom(retryAt: clock().boot + 100_000)
+    case .finished(.failed(let error)): fail(error)
+    }
+  }
+
+  /// Lets out what was told while nothing waited for the log.
+  private func letOutTold() {
+    for peer in told {
+      peer.isListed = false
+      peer.hold()
+      letOut(peer)
+    }
+    told.removeAll(keepingCapacity: true)
+  }
+
+  /// Hands what a peer was owed to its socket, and closes an ending one that is owed nothing more.
+  @inline(__always)
+  private func letOut(_ peer: Peer) {
+    if self.peer(peer.connection) === peer {
+      peer.held.withBytes { transport.send($0, to: peer.connection) }
+      if peer.isEnding, !peer.isListed { transport.close(peer.connection) }
+    }
+    peer.release()
+  }
+
+  /// The log has failed: whatever waits is unknown, nothing is acknowledged any more.
+  private func fail(_ error: StorageError) {
+    if case .failed = commit { return }
+    commit = .failed
+    for peer in peers {
+      guard let peer else { continue }
+      peer.isEnding = true
+      var farewell = MessageWriter()
+      ResponseEncoder.encodeGoodbye(.storageUnknown, retryAfterMilliseconds: 1_000, into: &farewell)
+      farewell.withBytes { transport.send($0, to: peer.connection) }
+      transport.close(peer.connection)
+    }
+    onFailure?(error)
+  }
+
+  /// When the broker must be called though nothing arrives, in µs of the boot clock; nil for never.
+  ///
+  /// Then: `fireTimers`, `endTurn`. With timers on the wall clock pending, at the latest in a second: that clock may step.
+  public var nextDeadline: Int64? {
+    let now = clock()
+    if hasMoreTimers { return now.boot }
+    if case .telling(_, _, false) = snapshot { return now.boot }
+    var (deadline, wall) = engine.nextDeadline
+    if let wall {
+      let due = now.boot + min(max(0, wall - now.wall), 1_000_000)
+      deadline = deadline.map { min($0, due) } ?? due
+    }
+    if case .noRoom(let retryAt) = commit { deadline = deadline.map { min($0, retryAt) } ?? retryAt }
+    return deadline
+  }
+
+  // MARK: Snapshots
+
+  private func beginTelling(_ storage: any Storage, header: [UInt8]) {
+    let notify = notify
+    let feed = storage.beginSnapshot(
+      at: LogTime(clock()), ready: { notify(.snapshotReady) }, completion: { notify(.snapshotEnded($0)) })
+    guard let feed else {
+      engine.endSnapshot()
+      snapshot = .none
+      return
+    }
+    snapshot = .telling(feed, waiting: .header(header), isBlocked: false)
+  }
+
+  /// Offers the next part of the snapshot: one a turn, so that no turn is long.
+  private func pumpSnapshot(_ storage: any Storage) {
+    guard case .telling(let feed, let waiting, false) = snapshot else { return }
+    guard let part = waiting ?? engine.nextSnapshotChunk(pages: Self.pagesPerPart).map({ .chunk($0) }) else {
+      feed.finish()
+      snapshot = .finishing
+      return
+    }
+    let isTaken =
+      switch part {
+      case .header(let bytes):
+        feed.offer(kind: SnapshotChunkKind.header.rawValue) { buffer in bytes.withUnsafeBytes { buffer.append($0) } }
+      case .chunk(let chunk):
+        feed.offer(kind: SnapshotChunkKind.table.rawValue) { buffer in
+          chunk.encoded().withUnsafeBytes { buffer.append($0) }
+        }
+      }
+    snapshot = .telling(feed, waiting: isTaken ? nil : part, isBlocked: !isTaken)
+  }
+
+  // MARK: The end
+
+  /// Stops: every connection is told goodbye behind what it is owed. When `isQuiet`, the owner calls `seal`.
+  public func drain() {
+    beginTurn()
+    for peer in peers {
+      guard let peer, !peer.isEnding else { continue }
+      end(peer, .shuttingDown, retryAfterMilliseconds: 1_000)
+    }
+  }
+
+  /// Whether everything decided is durable and everything told has left.
+  public var isQuiet: Bool {
+    guard case .idle = commit else { return false }
+    return batch.isEmpty && told.isEmpty && held.isEmpty
+  }
+
+  /// Ends the log cleanly, so that the next start knows that nothing of it can be missing. Once, when `isQuiet`.
+  public func seal() throws {
+    guard let storage else { return }
+    if case .telling(let feed, _, _) = snapshot { feed.cancel() }
+    try storage.seal(at: LogTime(clock()))
+    storage.close()
+    engine.endSnapshot()
+  }
+}
+
+/// What a chunk of a snapshot file holds.
+public enum SnapshotChunkKind: UInt32, Sendable {
+  /// The first: what is in no table.
+  case header = 1
+  /// Pages of a table.
+  case table = 2
+}
+
+extension LogTime {
+  /// Both clocks of a turn, as the log has them.
+  public init(_ time: Time) { self.init(bootMicroseconds: time.boot, wallMicroseconds: time.wall) }
+}

@@ -1,0 +1,53 @@
+public import NuvomEngine
+public import NuvomModel
+public import NuvomStorage
+public import NuvomWAL
+
+/// Builds an engine from what a log holds: the newest snapshot, then the events after it.
+public final class EngineRecovery: RecoveryHandler {
+  /// The engine so far; complete when the storage is open.
+  public private(set) var engine: Engine
+  private let configuration: EngineConfiguration
+  private let now: Time
+
+  /// The log, though its checksums agree, says something that cannot be: it was written by another program, or this one has an error.
+  public struct Inconsistency: Error, CustomStringConvertible, Sendable {
+    /// What was being read, with the number of the batch.
+    public let description: String
+  }
+
+  /// An empty engine at a time.
+  public init(_ configuration: EngineConfiguration, now: Time) {
+    self.configuration = configuration
+    self.now = now
+    engine = Engine(configuration, now: now)
+  }
+
+  /// Begins anew: a snapshot that was tried before was not usable.
+  public func snapshotBegins(_ header: SnapshotHeader) throws {
+    engine = Engine(configuration, now: now)
+  }
+
+  /// Restores a chunk of the snapshot.
+  public func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) throws {
+    let isRestored =
+      switch SnapshotChunkKind(rawValue: kind) {
+      case .header: engine.restoreHeader(body)
+      case .table: engine.restoreChunk(body)
+      case nil: false
+      }
+    if !isRestored {
+      throw Inconsistency(
+        description: "the snapshot holds a chunk that this version cannot read; use the version that wrote it")
+    }
+  }
+
+  /// Applies a batch of events.
+  public func batch(_ batch: Batch) throws {
+    if !engine.replay(batch.body) {
+      throw Inconsistency(
+        description:
+          "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this")
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import Logging
+import NIOCore
+import NuvomBroker
+import NuvomModel
+import NuvomStorage
+
+/// Runs a broker on an event loop: gives it the bytes of connections, calls it when it is due, and ends a turn when everything that had
+/// arrived was read.
+///
+/// NIO handles all ready channels of one poll and then runs the tasks that were submitted meanwhile. So the turn is ended by a task that the
+/// first bytes of the turn submit: however many connections spoke, they share one write to the log and one sync.
+///
+/// Everything in it happens on the event loop.
+final class BrokerLoop: Transport {
+  let eventLoop: any EventLoop
+  private let logger: Logger
+  private let configuration: ServerConfiguration
+  /// Set once, right after the broker is made around this transport.
+  private(set) var broker: Broker?
+  private var handlers: [ConnectionHandler?] = []
+  private var isTurnOpen = false
+  private var wake: (task: Scheduled<Void>, at: Int64)?
+  private var isDraining = false
+  private var whenEnded: EventLoopPromise<Void>?
+  private var sweep: RepeatedTask?
+  /// Bytes of incomplete frames and unsent responses.
+  private(set) var bufferedBytes = 0
+
+  init(eventLoop: any EventLoop, configuration: ServerConfiguration, logger: Logger) {
+    self.eventLoop = eventLoop
+    self.configuration = configuration
+    self.logger = logger
+  }
+
+  func start(_ broker: Broker, whenFailed: @escaping (StorageError) -> Void) {
+    self.broker = broker
+    broker.onFailure = whenFailed
+    openTurn()
+  }
+
+  // MARK: Connections
+
+  /// Takes a connection in; nil, with the reason, if it is refused.
+  func connect(_ handler: ConnectionHandler) -> Result<ConnectionID, Refusal> {
+    guard let broker, !isDraining else { return .failure(Refusal(code: .shuttingDown)) }
+    guard broker.connections < configuration.connectionLimit, let connection = broker.connect() else {
+      return .failure(Refusal(code: .tooManyConnections))
+    }
+    let slot = Self.slot(connection)
+    while handlers.count <= slot { handlers.append(nil) }
+    handlers[slot] = handler
+    if sweep == nil {
+      sweep = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(5), delay: .seconds(5)) { [weak self] _ in
+        self?.sweepConnections()
+      }
+    }
+    return .success(connection)
+  }
+
+  /// Why a connection was not taken in.
+  struct Refusal: Error {
+    let code: ErrorCode
+  }
+
+  func disconnect(_ connection: ConnectionID) {
+    handlers[Self.slot(connection)] = nil
+    guard let broker else { return }
+    broker.disconnect(connection)
+    openTurn()
+    if broker.connections == 0 {
+      sweep?.cancel()
+      sweep = nil
+    }
+  }
+
+  /// Gives bytes to the broker; how many it used up.
+  @inline(__always)
+  func receive(_ bytes: UnsafeRawBufferPointer, from connection: ConnectionID) -> Int {
+    guard let broker else { return bytes.count }
+    openTurn()
+    return broker.receive(bytes, from: connection)
+  }
+
+  func end(_ connection: ConnectionID, _ code: ErrorCode) {
+    broker?.end(connection, code, retryAfterMilliseconds: 1_000)
+    openTurn()
+  }
+
+  /// Counts a change of buffered bytes. False if there are now more than allowed.
+  func buffer(_ change: Int) -> Bool {
+    bufferedBytes += change
+    return change <= 0 || bufferedBytes <= configuration.bufferLimit
+  }
+
+  /// Closes connections that break the rules of time: no hello, silence, no reading.
+  private func sweepConnections() {
+    let now = NIODeadline.now()
+    for handler in handlers {
+      guard let handler, let connection = handler.connection else { continue }
+      let isWaiting = broker?.isWaiting(connection) ?? false
+      if let code = handler.overdue(now: now, isWaiting: isWaiting) {
+        logger.info("connection closed", metadata: ["code": "\(code.wireName)", "peer": "\(handler.peerName)"])
+        end(connection, code)
+        if code == .slowReader { handler.abort() }
+      }
+    }
+  }
+
+  private static func slot(_ connection: ConnectionID) -> Int {
+    Int(UInt32(truncatingIfNeeded: connection.rawValue))
+  }
+
+  private func handler(_ connection: ConnectionID) -> ConnectionHandler? {
+    let slot = Self.slot(connection)
+    guard slot < handlers.count, let handler = handlers[slot], handler.connection == connection else { return nil }
+    return handler
+  }
+
+  // MARK: Transport
+
+  func send(_ bytes: BorrowedBytes, to connection: ConnectionID) {
+    handler(connection)?.send(bytes)
+  }
+
+  func close(_ connection: ConnectionID) {
+    handler(connection)?.close()
+  }
+
+  // MARK: Turns
+
+  @inline(__always)
+  private func openTurn() {
+    if isTurnOpen { return }
+    isTurnOpen = true
+    eventLoop.assumeIsolated().execute { self.endTurn() }
+  }
+
+  private func endTurn() {
+    isTurnOpen = false
+    guard let broker else { return }
+    broker.endTurn()
+    scheduleWake()
+    if isDraining { finishDraining() }
+  }
+
+  /// Sees to it that the broker is called when it is due. A wake-up that turns out too early costs less than moving it with each lease.
+  private func scheduleWake() {
+    guard let deadline = broker?.nextDeadline else { return }
+    if let wake, wake.at <= deadline { return }
+    wake?.task.cancel()
+    let delay = max(0, deadline - systemTime().boot)
+    let task = eventLoop.assumeIsolated().scheduleTask(in: .microseconds(delay)) {
+      self.wake = nil
+      self.broker?.fireTimers()
+      self.endTurn()
+    }
+    wake = (task, deadline)
+  }
+
+  /// What another thread had to tell, now on the event loop.
+  func receive(_ notice: BrokerNotice) {
+    broker?.receive(notice)
+    endTurn()
+  }
+
+  // MARK: The end
+
+  /// Says goodbye to everybody, lets out what they are owed, and seals the log. Fulfils the promise when that is done.
+  func drain(_ promise: EventLoopPromise<Void>) {
+    if isDraining { return promise.succeed() }
+    isDraining = true
+    whenEnded = promise
+    broker?.drain()
+    endTurn()
+    // A client that does not take its last bytes must not hold up the end.
+    eventLoop.assumeIsolated().scheduleTask(in: .seconds(3)) {
+      for handler in self.handlers { handler?.abort() }
+      self.finishDraining()
+    }
+  }
+
+  private func finishDraining() {
+    guard let broker, let promise = whenEnded, broker.isQuiet, broker.connections == 0 else { return }
+    whenEnded = nil
+    sweep?.cancel()
+    wake?.task.cancel()
+    self.broker = nil
+    do {
+      try broker.seal()
+      promise.succeed()
+    } catch {
+      promise.fail(error)
+    }
+  }
+}

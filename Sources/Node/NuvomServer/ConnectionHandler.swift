@@ -1,0 +1,169 @@
+import NIOCore
+import NuvomBroker
+import NuvomModel
+import NuvomWire
+import MessagePack
+
+/// A connection's end in the pipeline: carries bytes between its channel and the broker, and bounds what it may keep of them.
+final class ConnectionHandler: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  private let loop: BrokerLoop
+  private var context: ChannelHandlerContext?
+  /// Nil before it is taken in and after it was refused.
+  private(set) var connection: ConnectionID?
+  private(set) var peerName = "unknown"
+  /// The beginning of a frame whose rest has not arrived.
+  private var partial: ByteBuffer?
+  private var counted = 0
+  private var lastHeard = NIODeadline.now()
+  private var hasSpoken = false
+  /// Since when nothing could be sent, and how much was waiting then.
+  private var stuck: (since: NIODeadline, bytes: Int)?
+
+  init(loop: BrokerLoop) { self.loop = loop }
+
+  // MARK: Pipeline
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    self.context = context
+    if context.channel.isActive { takeIn(context) }
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    takeIn(context)
+    context.fireChannelActive()
+  }
+
+  private func takeIn(_ context: ChannelHandlerContext) {
+    guard connection == nil else { return }
+    peerName = context.remoteAddress.map { "\($0)" } ?? "unknown"
+    switch loop.connect(self) {
+    case .success(let connection): self.connection = connection
+    case .failure(let refusal):
+      var writer = MessageWriter()
+      ResponseEncoder.encodeGoodbye(refusal.code, retryAfterMilliseconds: 1_000, into: &writer)
+      writer.withBytes { send($0) }
+      close()
+    }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    if let connection {
+      self.connection = nil
+      loop.disconnect(connection)
+    }
+    _ = loop.buffer(-counted)
+    counted = 0
+    partial = nil
+    context.fireChannelInactive()
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    // A reset by the peer, mostly: the channel is of no use any more, and `channelInactive` tells the broker.
+    context.close(promise: nil)
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard let connection else { return }
+    var bytes = unwrapInboundIn(data)
+    lastHeard = .now()
+    if partial != nil {
+      partial?.writeBuffer(&bytes)
+      if var joined = partial.take() {
+        take(&joined, from: connection)
+        keep(joined, of: connection)
+      }
+    } else {
+      take(&bytes, from: connection)
+      if bytes.readableBytes > 0 { keep(bytes, of: connection) }
+    }
+  }
+
+  private func take(_ bytes: inout ByteBuffer, from connection: ConnectionID) {
+    let used = bytes.withUnsafeReadableBytes { loop.receive($0, from: connection) }
+    bytes.moveReaderIndex(forwardBy: used)
+    if used > 0 { hasSpoken = true }
+  }
+
+  /// Keeps the beginning of a frame until its rest arrives.
+  private func keep(_ bytes: ByteBuffer, of connection: ConnectionID) {
+    if bytes.readableBytes == 0 {
+      partial = nil
+    } else {
+      var kept = bytes
+      // A frame's beginning at the end of a large read must not keep the whole read alive.
+      if kept.readerIndex > 0 { kept = ByteBuffer(bytes: kept.readableBytesView) }
+      partial = kept
+    }
+    let change = (partial?.readableBytes ?? 0) - counted
+    counted += change
+    if !loop.buffer(change) {
+      partial = nil
+      loop.end(connection, .memoryFull)
+    }
+  }
+
+  // MARK: From the broker
+
+  func send(_ bytes: BorrowedBytes) {
+    guard let context, bytes.count > 0 else { return }
+    var buffer = context.channel.allocator.buffer(capacity: bytes.count)
+    buffer.writeBytes(bytes)
+    context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+  }
+
+  /// Closes when everything that was sent has left.
+  func close() {
+    guard let context else { return }
+    // The closing of the writing half leaves behind what was written; the channel goes when the peer has seen it, or soon.
+    context.close(mode: .output, promise: nil)
+    let channel = context.channel
+    context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(mode: .all, promise: nil) }
+  }
+
+  /// Closes at once.
+  func abort() { context?.close(promise: nil) }
+
+  // MARK: Limits
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    let isWritable = context.channel.isWritable
+    // Who does not read is not read from: what it would ask for has nowhere to go.
+    try? context.channel.syncOptions?.setOption(.autoRead, value: isWritable)
+    stuck = isWritable ? nil : (.now(), unsentBytes(context))
+    context.fireChannelWritabilityChanged()
+  }
+
+  private func unsentBytes(_ context: ChannelHandlerContext) -> Int {
+    (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+  }
+
+  /// Whether the connection has broken a rule of time (Protocol.md, "Life of a connection").
+  func overdue(now: NIODeadline, isWaiting: Bool) -> ErrorCode? {
+    guard let context else { return nil }
+    if let stuck {
+      let unsent = unsentBytes(context)
+      if unsent < stuck.bytes {
+        self.stuck = (now, unsent)
+      } else if now - stuck.since > .seconds(30) {
+        return .slowReader
+      }
+      return nil
+    }
+    let silence = now - lastHeard
+    if !hasSpoken { return silence > .seconds(10) ? .idleTimeout : nil }
+    return !isWaiting && silence > .minutes(10) ? .idleTimeout : nil
+  }
+}
+
+extension Optional where Wrapped == ByteBuffer {
+  /// Takes the buffer out, so that it can be changed without being copied.
+  fileprivate mutating func take() -> ByteBuffer? {
+    defer { self = nil }
+    return self
+  }
+}

@@ -1,0 +1,132 @@
+import NuvomWAL
+
+/// A file of a segment's size that is written with zeros, or with a freed segment's old batches, and waits to become a segment.
+///
+/// Its blocks exist and are written on disk: `fdatasync` of a batch then has only the batch to write, no block map.
+struct Spare {
+  let path: String
+  let bytes: Int
+
+  /// Zeros are synced in slices: one sync of a whole segment would make a commit beside it wait for it.
+  private static let slice = 4 << 20
+
+  /// Makes a file of `bytes` zeros, durable under the name `path`.
+  static func make(_ path: String, bytes: Int, in directory: String) throws(StorageError) -> Spare {
+    let temporary = LogFiles.temporary(path)
+    do throws(StorageError) {
+      let file = try File.open(temporary, .create)
+      try file.allocate(bytes)
+      let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: min(slice, bytes), alignment: 4096)
+      defer { zeros.deallocate() }
+      zeros.initializeMemory(as: UInt8.self, repeating: 0)
+      var offset = 0
+      while offset < bytes {
+        let part = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, bytes - offset)])
+        try file.write(part, at: offset)
+        try file.syncData()
+        offset += part.count
+      }
+      try file.sync()
+      try Directory.rename(temporary, to: path)
+      try Directory.sync(directory)
+    } catch {
+      // What room the attempt took is given back; the error that matters is the first.
+      try? Directory.remove(temporary)
+      throw error
+    }
+    return Spare(path: path, bytes: bytes)
+  }
+
+  /// Gives the file its header, durable, and then a segment's name, durable: a file with the name of a segment always has a whole header.
+  func become(_ header: SegmentHeader, in directory: String) throws(StorageError) -> SegmentFile {
+    let file = try File.open(path, .write)
+    try Self.writeHead(header, to: file)
+    try file.syncData()
+    let name = LogFiles.segment(directory, header.segment)
+    try Directory.rename(path, to: name)
+    try Directory.sync(directory)
+    return SegmentFile(file: file, path: name, header: header, offset: SegmentHeader.size, bytes: bytes)
+  }
+
+  /// The header and, behind it, the zero bytes that say "no batch yet" whatever the file held before.
+  private static func writeHead(_ header: SegmentHeader, to file: File) throws(StorageError) {
+    let head = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: SegmentHeader.size + BatchHeader.trailerSize, alignment: 4096)
+    defer { head.deallocate() }
+    head.initializeMemory(as: UInt8.self, repeating: 0)
+    header.encode(into: head)
+    try file.write(UnsafeRawBufferPointer(head), at: 0)
+  }
+
+  /// Becomes the segment that the log goes on in after a start: the intact content of `old` (or, in a new log, the header alone) and a
+  /// batch that says so, all of it synced before it takes the old file's name. What the old file's cached pages looked like after some
+  /// failed sync then no longer matters.
+  func continueLog(
+    _ header: SegmentHeader, contentOf old: (path: String, end: Int)?, opened: UnsafeRawBufferPointer,
+    in directory: String
+  ) throws(StorageError) -> SegmentFile {
+    let temporary = LogFiles.temporary(LogFiles.segment(directory, header.segment))
+    // Off the spare's name first: a crash must not leave a spare with batches of the very segment that it may become next time.
+    try Directory.rename(path, to: temporary)
+    let file = try File.open(temporary, .write)
+    try Self.writeHead(header, to: file)
+    var end = SegmentHeader.size
+    if let old {
+      let source = try File.open(old.path, .read)
+      let buffer = ReadBuffer()
+      while end < old.end {
+        let part = try buffer.load(source, at: end, count: min(1 << 20, old.end - end))
+        guard !part.isEmpty else {
+          throw StorageError(.inputOutput, "the file became shorter while it was read", path: old.path, offset: end)
+        }
+        try file.write(part, at: end)
+        end += part.count
+      }
+    }
+    try file.write(opened, at: end)
+    try file.sync()
+    let name = LogFiles.segment(directory, header.segment)
+    try Directory.rename(temporary, to: name)
+    try Directory.sync(directory)
+    return SegmentFile(
+      file: file, path: name, header: header, offset: end + opened.count - BatchHeader.trailerSize, bytes: bytes)
+  }
+}
+
+/// The segment that batches are written to.
+struct SegmentFile {
+  let file: File
+  let path: String
+  let header: SegmentHeader
+  /// Where the next batch goes.
+  private(set) var offset: Int
+  /// Bytes of the file.
+  let bytes: Int
+  let seed: ChecksumSeed
+
+  init(file: File, path: String, header: SegmentHeader, offset: Int, bytes: Int) {
+    self.file = file
+    self.path = path
+    self.header = header
+    self.offset = offset
+    self.bytes = bytes
+    seed = header.seed
+  }
+
+  /// Room that is kept at the end of each segment, so that a clean shutdown can always write its seal.
+  static let sealRoom = BatchHeader.size + BatchHeader.trailerSize
+
+  /// Bytes of sealed batches that still fit.
+  var rest: Int { max(0, bytes - Self.sealRoom - offset) }
+
+  /// The file's size for a segment that has to hold a sealed batch of this many bytes behind `offset`.
+  static func size(_ usual: Int, holding sealed: Int, behind offset: Int = SegmentHeader.size) -> Int {
+    max(usual, (offset + sealed + sealRoom + 4095) & ~4095)
+  }
+
+  /// Writes a sealed batch; its trailer will be overwritten by the next.
+  mutating func append(_ sealed: UnsafeRawBufferPointer) throws(StorageError) {
+    try file.write(sealed, at: offset)
+    offset += sealed.count - BatchHeader.trailerSize
+  }
+}

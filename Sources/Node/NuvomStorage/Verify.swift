@@ -1,0 +1,53 @@
+import NuvomWAL
+
+/// What a look through a log found.
+public struct VerifyReport: Sendable {
+  /// The state of a log as a whole, best first.
+  public enum Status: String, Sendable {
+    /// There is no log in the directory.
+    case empty
+    /// Everything is intact and the log ends with a seal.
+    case sealed
+    /// Everything is intact; the broker runs, or did not shut down cleanly.
+    case open
+    /// The last write was not completed; opening the log will cut it off. Nothing that was ever durable is missing.
+    case torn
+    /// Something that had been durable is not what was written; the log will not be opened.
+    case damaged
+  }
+
+  /// The state as a whole.
+  public let status: Status
+  /// Whether a broker holds the directory; what is being written just then may look torn.
+  public let isInUse: Bool
+  /// The newest usable snapshot.
+  public let snapshot: SnapshotInfo?
+  /// Newer snapshots that are not usable.
+  public let rejectedSnapshots: [RejectedSnapshot]
+  /// The segments from that snapshot on, up to the first damage.
+  public let segments: [SegmentSummary]
+  /// The end that opening would cut off.
+  public let torn: LogFault?
+  /// The first damage.
+  public let damage: LogFault?
+}
+
+extension WALStorage {
+  /// Reads the log in `directory` and judges it as `open` would, without a lock and without changing anything.
+  ///
+  /// Throws a `StorageError` when the directory or a file cannot be read (`notWritable`, `inputOutput`) or is of a newer format version.
+  public static func verify(_ directory: String) throws -> VerifyReport {
+    let isInUse = DirectoryLock.isHeld(directory)
+    var walk = try LogWalk(directory)
+    try walk.run(nil)
+    let status: VerifyReport.Status
+    switch (walk.damage, walk.torn) {
+    case (.some, _): status = .damaged
+    case (nil, .some): status = .torn
+    case (nil, nil): status = walk.isEmpty ? .empty : walk.isSealed ? .sealed : .open
+    }
+    return VerifyReport(
+      status: status, isInUse: isInUse, snapshot: walk.snapshot?.info, rejectedSnapshots: walk.rejectedSnapshots,
+      segments: walk.segments, torn: walk.torn, damage: walk.damage)
+  }
+}
