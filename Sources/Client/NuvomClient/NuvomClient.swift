@@ -1,0 +1,137 @@
+public import Logging
+import NIOCore
+public import NIOCore
+import NIOPosix
+import NuvomConnection
+public import ServiceLifecycle
+
+/// A connection to a Nuvom broker, for any number of tasks at once.
+///
+/// Requests of all tasks share one TCP connection and do not wait for each other's answers. A lost connection is made again, and
+/// requests that were not answered are sent again in a way that the broker does none of them twice. ``run()`` must run for as
+/// long as the client is used:
+/// ```swift
+/// try await NuvomClient.withClient { client in
+///   let receipt = try await client.enqueue(Job(task: "resize", arguments: ["width": 80]))
+/// }
+/// ```
+///
+/// All methods throw ``NuvomError``, or `CancellationError` as soon as their task is cancelled: then nobody knows whether the
+/// request was done. The jobs that a cancelled dequeue still brings are given back to their queue.
+public final class NuvomClient: Service, Sendable {
+  /// How a client behaves. What it does not say has the protocol's defaults.
+  public struct Configuration: Sendable {
+    /// Where the broker listens.
+    public var address: BrokerAddress
+    /// What people see of this client in the broker's statistics, at most 255 bytes.
+    public var name: String
+    /// How long a request waits for its answer, connecting and reconnecting included; a wait that the request asks for is added.
+    public var requestTimeout: Duration = .seconds(60)
+    /// How long one attempt to connect may take.
+    public var connectTimeout: Duration = .seconds(5)
+    /// Whether a connection that is lost, or cannot be made, is tried again, with waits of 50 ms to 5 s. If not, that ends the client.
+    public var reconnects = true
+    /// How long a graceful shutdown waits for the answers to requests in flight.
+    public var shutdownGrace: Duration = .seconds(10)
+
+    /// A client of the broker at an address: by default the local one.
+    public init(address: BrokerAddress = .local, name: String = "") {
+      self.address = address
+      self.name = name
+    }
+  }
+
+  private let configuration: Configuration
+  private let mailbox: Mailbox
+
+  /// A client that does nothing until ``run()``; requests are kept until then.
+  ///
+  /// - Parameters:
+  ///   - configuration: where and how.
+  ///   - eventLoopGroup: the threads that its connection runs on; by default the process's own.
+  ///   - logger: by default nothing is logged.
+  public init(
+    configuration: Configuration = Configuration(),
+    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+    logger: Logger = Logger(label: "nuvom.client") { _ in SwiftLogNoOpLogHandler() }
+  ) {
+    var random = SystemRandomNumberGenerator()
+    var options = ConnectionOptions(
+      clientID: (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &random) }, seed: random.next(),
+      name: configuration.name)
+    options.reconnects = configuration.reconnects
+    options.connectTimeout = configuration.connectTimeout.clampedMicroseconds
+    self.configuration = configuration
+    mailbox = Mailbox(
+      ConnectionDriver(
+        eventLoop: eventLoopGroup.next(), address: configuration.address, options: options, logger: logger))
+  }
+
+  /// Connects, and keeps the connection until a graceful shutdown (requests in flight are answered first), ``shutDown()`` or a
+  /// cancellation (they fail at once). May be called once.
+  ///
+  /// - Throws: ``NuvomError`` when the broker refuses this client for good, or when the connection is lost and
+  ///   ``Configuration/reconnects`` is off.
+  public func run() async throws {
+    let end = await withTaskCancellationHandler {
+      await withGracefulShutdownHandler {
+        await withUnsafeContinuation { continuation in mailbox.put(.start(continuation)) }
+      } onGracefulShutdown: {
+        self.shutDown()
+      }
+    } onCancel: {
+      mailbox.put(.shutDown(grace: 0))
+    }
+    switch end {
+    case .closed(nil): return
+    case .closed(.some(let failure)): throw NuvomError(failure)
+    case .alreadyRun: throw NuvomError(.closed, "run() may be called once; make a client for each run")
+    }
+  }
+
+  /// Takes no more requests, and ends ``run()`` when those in flight are answered, or after ``Configuration/shutdownGrace``. Waiting
+  /// dequeues and waits end at once. Called again it does nothing more.
+  public func shutDown() {
+    mailbox.put(.shutDown(grace: configuration.shutdownGrace.clampedMicroseconds))
+  }
+
+  /// Makes a client, runs it while `body` runs, and shuts it down gracefully.
+  ///
+  /// - Throws: what `body` throws.
+  public static func withClient<Result: Sendable>(
+    configuration: Configuration = Configuration(),
+    eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+    logger: Logger = Logger(label: "nuvom.client") { _ in SwiftLogNoOpLogHandler() },
+    _ body: @Sendable (NuvomClient) async throws -> Result
+  ) async throws -> Result {
+    let client = NuvomClient(configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)
+    // Why the client ended by itself is told by each request that fails for it, so that run's own error says nothing new.
+    async let running: Void? = try? client.run()
+    do {
+      let result = try await body(client)
+      client.shutDown()
+      await running
+      return result
+    } catch {
+      client.shutDown()
+      await running
+      throw error
+    }
+  }
+
+  /// Sends a request and returns its encoded result.
+  func perform(_ frame: RequestFrame) async throws -> [UInt8] {
+    if let violation = frame.violation { throw NuvomError(violation) }
+    let call = Call(frame, timeout: configuration.requestTimeout.clampedMicroseconds)
+    let end = await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in mailbox.put(.request(call, continuation)) }
+    } onCancel: {
+      mailbox.put(.cancel(call))
+    }
+    switch end {
+    case .result(let result): return result
+    case .failure(let failure): throw NuvomError(failure)
+    case .cancelled: throw CancellationError()
+    }
+  }
+}
