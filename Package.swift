@@ -75,5 +75,14 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       path: "Sources/Tools/nuvom", swiftSettings: strict),
+
+    // Tests: one target a module, and those of the whole.
+    tests("MessagePackTests", ["MessagePack"]),
+    tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
+    tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel"]),
+    tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
+    tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
+    tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
+    tests("NuvomClientTests", ["NuvomClient", "NuvomConnection", "MessagePack", nio, nioPosix, nioEmbedded]),
   ]
 )
