@@ -32,6 +32,21 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
     #expect(try WALStorage.verify(directory.path).snapshot?.sequence == 11)
   }
 
+  @Test(
+    "A snapshot frees no segment with a batch that it does not have, wherever it lies in the segment", arguments: 0...8)
+  func batchesDuringSnapshot(before: Int) throws {
+    let directory = try LogDirectory()
+    do {
+      let log = try OpenLog(directory) { $0.sync = .never }
+      for _ in 0..<before { log.commit(big) }
+      let feed = try #require(log.beginSnapshot())
+      for index in 0..<8 { log.commit("\(index) " + big) }
+      feed.finish()
+      #expect(try log.snapshots.take().get().sequence == UInt64(before) + 1)
+    }
+    #expect(try reopened(directory).recovered.batches == (0..<8).map { "\($0) " + big })
+  }
+
   @Test("A snapshot of a pending batch waits for it")
   func snapshotOfPendingBatch() throws {
     let directory = try LogDirectory()
