@@ -144,7 +144,7 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
       return
     }
     #expect(error.code == .cancelled)
-    #expect(directory.names(".tmp").isEmpty && directory.names(".snapshot").isEmpty)
+    #expect(directory.names(".snapshot.tmp").isEmpty && directory.names(".snapshot").isEmpty)
     for _ in 0..<20 { #expect(feed.offer(kind: 1) { _ in Issue.record("a dropped chunk was encoded") }) }
     #expect(try log.snapshot(["state"]).get().sequence == 2)
   }
@@ -160,6 +160,6 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
       Issue.record("the snapshot succeeded")
       return
     }
-    #expect(directory.names(".tmp").isEmpty)
+    #expect(directory.names(".snapshot.tmp").isEmpty)
   }
 }
