@@ -59,7 +59,7 @@ let package = Package(
     module(
       "Node", "NuvomBroker",
       ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
-    module("Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    module("Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", nio, nioPosix, logging, lifecycle]),
 
     // Client: what a Swift program links.
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
@@ -75,5 +75,14 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       path: "Sources/Tools/nuvom", swiftSettings: strict),
+
+    // Tests: one target a module, and those of the whole.
+    tests("MessagePackTests", ["MessagePack"]),
+    tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
+    tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel"]),
+    tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
+    tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
+    tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
+    tests("NuvomClientTests", ["NuvomClient", "NuvomConnection", "MessagePack", nio, nioPosix, nioEmbedded]),
   ]
 )

@@ -183,8 +183,7 @@ public final class Engine {
 
   /// Applies the events of a batch of the log. False if they are not events or do not fit the state: the log is damaged.
   public func replay(_ batch: BorrowedBytes) -> Bool {
-    scalars.pointee.isReplaying = true
-    defer { scalars.pointee.isReplaying = false }
+    if !scalars.pointee.isReplaying { beginReplay() }
     var reader = EventReader(batch)
     while !reader.isAtEnd {
       guard let event = Event.read(from: &reader, partition: configuration.partition), apply(event) else { return false }
@@ -192,8 +191,24 @@ public final class Engine {
     return !reader.isDamaged
   }
 
+  /// From here the slots of jobs, keys and clients are those that the log names.
+  private func beginReplay() {
+    scalars.pointee.isReplaying = true
+    jobs.beginReplay()
+    keys.beginReplay()
+    clients.beginReplay()
+  }
+
+  private func endReplay() {
+    scalars.pointee.isReplaying = false
+    jobs.endReplay()
+    keys.endReplay()
+    clients.endReplay()
+  }
+
   /// Ends recovery: open leases run their full length again from `time`, the rest of delays goes on. To be called once, in the first turn.
   public func resume(at time: Time) {
+    if scalars.pointee.isReplaying { endReplay() }
     scalars.pointee.previous = scalars.pointee.now
     scalars.pointee.now = time
     scalars.pointee.isTurnLogged = false

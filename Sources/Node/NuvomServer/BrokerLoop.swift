@@ -22,7 +22,7 @@ final class BrokerLoop: Transport {
   private var wake: (task: Scheduled<Void>, at: Int64)?
   private var isDraining = false
   private var whenEnded: EventLoopPromise<Void>?
-  private var sweep: RepeatedTask?
+  private var sweep: Scheduled<Void>?
   /// Bytes of incomplete frames and unsent responses.
   private(set) var bufferedBytes = 0
 
@@ -49,11 +49,7 @@ final class BrokerLoop: Transport {
     let slot = Self.slot(connection)
     while handlers.count <= slot { handlers.append(nil) }
     handlers[slot] = handler
-    if sweep == nil {
-      sweep = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(5), delay: .seconds(5)) { [weak self] _ in
-        self?.sweepConnections()
-      }
-    }
+    if sweep == nil { scheduleSweep() }
     return .success(connection)
   }
 
@@ -67,10 +63,6 @@ final class BrokerLoop: Transport {
     guard let broker else { return }
     broker.disconnect(connection)
     openTurn()
-    if broker.connections == 0 {
-      sweep?.cancel()
-      sweep = nil
-    }
   }
 
   /// Gives bytes to the broker; how many it used up.
@@ -94,6 +86,8 @@ final class BrokerLoop: Transport {
 
   /// Closes connections that break the rules of time: no hello, silence, no reading.
   private func sweepConnections() {
+    sweep = nil
+    if let broker, broker.connections > 0 { scheduleSweep() }
     let now = NIODeadline.now()
     for handler in handlers {
       guard let handler, let connection = handler.connection else { continue }
@@ -104,6 +98,11 @@ final class BrokerLoop: Transport {
         if code == .slowReader { handler.abort() }
       }
     }
+  }
+
+  /// While nobody is connected nothing is swept: an idle broker does not wake up.
+  private func scheduleSweep() {
+    sweep = eventLoop.assumeIsolated().scheduleTask(in: .seconds(5)) { self.sweepConnections() }
   }
 
   private static func slot(_ connection: ConnectionID) -> Int {

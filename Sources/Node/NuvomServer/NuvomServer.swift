@@ -5,7 +5,8 @@ import NIOPosix
 import NuvomBroker
 import NuvomEngine
 import NuvomModel
-public import NuvomStorage
+import NuvomStorage
+import NuvomWAL
 
 /// A broker that listens: opens its log, serves, and on graceful shutdown lets replies out, seals the log and ends.
 public final class NuvomServer: Service {

@@ -112,7 +112,9 @@ enum Directory {
     if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
       try make(String(path[..<slash]))
     }
-    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw StorageError(call: "mkdir", path: path, errno: errno) }
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+      throw StorageError(call: "mkdir", path: path, errno: errno)
+    }
   }
 
   /// The names in the directory, sorted.
@@ -154,7 +156,8 @@ enum Directory {
   static func free(_ path: String) throws(StorageError) -> Int {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { throw StorageError(call: "statvfs", path: path, errno: errno) }
-    return Int(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+    let (bytes, isTooMany) = Int(clamping: status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
+    return isTooMany ? .max : bytes
   }
 }
 

@@ -12,7 +12,9 @@ struct LogFiles {
   var temporaries: [String] = []
 
   static func segment(_ directory: String, _ number: UInt64) -> String { "\(directory)/\(padded(number)).wal" }
-  static func snapshot(_ directory: String, _ sequence: UInt64) -> String { "\(directory)/\(padded(sequence)).snapshot" }
+  static func snapshot(_ directory: String, _ sequence: UInt64) -> String {
+    "\(directory)/\(padded(sequence)).snapshot"
+  }
   static func spare(_ directory: String, _ number: UInt64) -> String { "\(directory)/\(padded(number)).spare" }
   static func temporary(_ path: String) -> String { path + ".tmp" }
   static func lock(_ directory: String) -> String { "\(directory)/LOCK" }

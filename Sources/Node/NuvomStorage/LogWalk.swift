@@ -161,7 +161,8 @@ struct LogWalk {
   }
 
   private mutating func replay(
-    _ headers: ArraySlice<Result<SegmentHeader, HeaderProblem>>, after covered: UInt64, _ handler: (any RecoveryHandler)?
+    _ headers: ArraySlice<Result<SegmentHeader, HeaderProblem>>, after covered: UInt64,
+    _ handler: (any RecoveryHandler)?
   ) throws {
     for index in headers.indices {
       let file = files.segments[index]
@@ -216,7 +217,8 @@ struct LogWalk {
       reason = "the file's name does not agree with the segment number in it, \(header.segment)"
     } else if let previous, header.logID != previous.logID || header.partition != previous.partition {
       reason = "the segment belongs to another log"
-    } else if let snapshot = snapshot?.header, header.logID != snapshot.logID || header.partition != snapshot.partition {
+    } else if let snapshot = snapshot?.header, header.logID != snapshot.logID || header.partition != snapshot.partition
+    {
       reason = "the segment and the snapshot belong to different logs"
     } else if let previous, header.segment != previous.segment + 1 {
       reason = "segment \(previous.segment + 1) is missing before this one"

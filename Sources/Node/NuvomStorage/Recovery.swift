@@ -26,8 +26,8 @@ public struct RecoveryReport: Sendable, Equatable {
 }
 
 extension WALStorage {
-  /// Opens the log in `directory`, which is made if it does not exist: locks it, gives its content to `handler` (the newest usable snapshot,
-  /// then the batches after it), cuts a torn tail, and is then ready for commits.
+  /// Opens the log in `directory`, which is made if it does not exist: locks it, gives its content to `handler` (the newest
+  /// usable snapshot, then the batches after it), cuts a torn tail, and is then ready for commits.
   ///
   /// `completion` is called on the commit thread with the result of each commit that was pending, and once with `failed` when a sync beside
   /// the commits fails. Throws a `StorageError` (`inUse`, `notWritable`, `newerVersion`, `damaged`, `foreign`, `diskFull`, `inputOutput`), or
@@ -44,7 +44,8 @@ extension WALStorage {
     try walk.run(handler)
     if let damage = walk.damage {
       throw StorageError(
-        .damaged, "the log is damaged: \(damage.reason); restore the directory from a copy, or move it away to begin anew",
+        .damaged,
+        "the log is damaged: \(damage.reason); restore the directory from a copy, or move it away to begin anew",
         path: damage.path, offset: damage.offset)
     }
     if let tail = walk.tail, tail.partition != options.partition {
@@ -79,16 +80,17 @@ extension WALStorage {
       kind: .opened, sequence: walk.lastSequence + 1, durable: walk.lastSequence + 1, time: time, seed: header.seed)
     let size = SegmentFile.size(
       options.segmentBytes, holding: opened.count, behind: old?.end ?? SegmentHeader.size)
-    var spares = walk.files.spares.filter { $0.size == options.segmentBytes }.map { Spare(path: $0.path, bytes: $0.size) }
-    for other in walk.files.spares where other.size != options.segmentBytes { try Directory.remove(other.path) }
-    let nextSpare = (walk.files.spares.last?.number ?? 0) + 1
-    let spare: Spare
-    if size == options.segmentBytes, let ready = spares.popLast() {
-      spare = ready
-    } else {
-      spare = try Spare.make(LogFiles.spare(directory, nextSpare), bytes: size, in: directory)
+    var spares: [Spare] = []
+    for file in walk.files.spares {
+      if file.size == options.segmentBytes {
+        spares.append(Spare(path: file.path, bytes: file.size))
+      } else {
+        try Directory.remove(file.path)
+      }
     }
-    let segment = try spare.continueLog(header, contentOf: old, opened: opened, in: directory)
+    let segment = try Spare.continueLog(
+      header, contentOf: old, opened: opened, from: size == options.segmentBytes ? spares.popLast() : nil, bytes: size,
+      in: directory)
 
     let firsts = Dictionary(uniqueKeysWithValues: walk.segments.map { ($0.segment, $0.firstSequence) })
     var state = Shelf.State()
@@ -101,7 +103,7 @@ extension WALStorage {
         path: segment.path, number: header.segment, firstSequence: header.firstSequence, bytes: segment.bytes))
     state.spares = spares
     state.snapshots = walk.files.snapshots.map { Shelf.Snapshot(path: $0.path, sequence: $0.number, bytes: $0.size) }
-    state.nextSpare = nextSpare + 1
+    state.nextSpare = (walk.files.spares.last?.number ?? 0) + 1
     state.snapshotPosition = -walk.segments.reduce(0) { $0 + $1.bytes - SegmentHeader.size }
     state.snapshotEstimate = walk.snapshot?.info.bytes ?? 0
     let shelf = Shelf(

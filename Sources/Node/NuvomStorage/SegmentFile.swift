@@ -16,16 +16,7 @@ struct Spare {
     do throws(StorageError) {
       let file = try File.open(temporary, .create)
       try file.allocate(bytes)
-      let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: min(slice, bytes), alignment: 4096)
-      defer { zeros.deallocate() }
-      zeros.initializeMemory(as: UInt8.self, repeating: 0)
-      var offset = 0
-      while offset < bytes {
-        let part = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, bytes - offset)])
-        try file.write(part, at: offset)
-        try file.syncData()
-        offset += part.count
-      }
+      try fill(0..<bytes, of: file, syncing: true)
       try file.sync()
       try Directory.rename(temporary, to: path)
       try Directory.sync(directory)
@@ -35,6 +26,20 @@ struct Spare {
       throw error
     }
     return Spare(path: path, bytes: bytes)
+  }
+
+  /// Writes zeros to the range.
+  private static func fill(_ range: Range<Int>, of file: File, syncing: Bool) throws(StorageError) {
+    let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: min(slice, range.count), alignment: 4096)
+    defer { zeros.deallocate() }
+    zeros.initializeMemory(as: UInt8.self, repeating: 0)
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      let part = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, range.upperBound - offset)])
+      try file.write(part, at: offset)
+      if syncing { try file.syncData() }
+      offset += part.count
+    }
   }
 
   /// Gives the file its header, durable, and then a segment's name, durable: a file with the name of a segment always has a whole header.
@@ -58,18 +63,20 @@ struct Spare {
     try file.write(UnsafeRawBufferPointer(head), at: 0)
   }
 
-  /// Becomes the segment that the log goes on in after a start: the intact content of `old` (or, in a new log, the header alone) and a
+  /// Makes the segment that the log goes on in after a start, from a spare or a new file of `bytes` bytes: the intact content of `old` (or, in a new log, the header alone) and a
   /// batch that says so, all of it synced before it takes the old file's name. What the old file's cached pages looked like after some
   /// failed sync then no longer matters.
-  func continueLog(
+  static func continueLog(
     _ header: SegmentHeader, contentOf old: (path: String, end: Int)?, opened: UnsafeRawBufferPointer,
-    in directory: String
+    from spare: Spare?, bytes: Int, in directory: String
   ) throws(StorageError) -> SegmentFile {
-    let temporary = LogFiles.temporary(LogFiles.segment(directory, header.segment))
+    let name = LogFiles.segment(directory, header.segment)
+    let temporary = LogFiles.temporary(name)
     // Off the spare's name first: a crash must not leave a spare with batches of the very segment that it may become next time.
-    try Directory.rename(path, to: temporary)
-    let file = try File.open(temporary, .write)
-    try Self.writeHead(header, to: file)
+    if let spare { try Directory.rename(spare.path, to: temporary) }
+    let file = try File.open(temporary, spare == nil ? .create : .write)
+    if spare == nil { try file.allocate(bytes) }
+    try writeHead(header, to: file)
     var end = SegmentHeader.size
     if let old {
       let source = try File.open(old.path, .read)
@@ -84,12 +91,13 @@ struct Spare {
       }
     }
     try file.write(opened, at: end)
+    end += opened.count
+    if spare == nil { try fill(end..<bytes, of: file, syncing: false) }
     try file.sync()
-    let name = LogFiles.segment(directory, header.segment)
     try Directory.rename(temporary, to: name)
     try Directory.sync(directory)
     return SegmentFile(
-      file: file, path: name, header: header, offset: end + opened.count - BatchHeader.trailerSize, bytes: bytes)
+      file: file, path: name, header: header, offset: end - BatchHeader.trailerSize, bytes: bytes)
   }
 }
 

@@ -115,6 +115,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   // MARK: Commit
 
+  /// Writes the buffer's body as the next batch; see `Storage`.
   public func submit(_ batch: inout BatchBuffer, at time: LogTime) -> CommitProgress {
     precondition(!batch.isEmpty, "an empty batch is not written")
     let (phase, average) = line.withLock { ($0.phase, $0.counters.averageSyncMicroseconds) }
@@ -139,6 +140,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     return .finished(result)
   }
 
+  /// Tries the batch again that found no room; see `Storage`.
   public func retry() -> CommitProgress {
     line.withLock {
       guard case .noRoom = $0.phase else { preconditionFailure("there is nothing to retry while \($0.phase)") }
@@ -283,10 +285,12 @@ public final class WALStorage: Storage, @unchecked Sendable {
     }
   }
 
+  /// The sequence of the last batch whose commit was done; 0 before the log's first.
   public var lastSequence: UInt64 { line.withLock { $0.written } }
 
   // MARK: Room
 
+  /// Bytes of batches that may still be written; see `Storage`.
   public func room(at time: LogTime) -> Int {
     let (rolls, written, rest) = line.withLock { ($0.rolls, $0.counters.bytesWritten, $0.rest) }
     if let look, look.rolls == rolls, abs(time.bootMicroseconds - look.bootMicroseconds) < 1_000_000 {
@@ -296,15 +300,18 @@ public final class WALStorage: Storage, @unchecked Sendable {
     let disk = (try? Directory.free(shelf.directory)) ?? 0
     let room = shelf.monitor.notify { state in
       state.isSpareRefused = false
-      let spare = state.spares.reduce(0) { $0 + $1.bytes - SegmentHeader.size }
-      let room = rest + spare + shelf.free(state, disk: disk) - options.segmentBytes - state.reservedBytes
-      state.isRoomLow = room < options.segmentBytes
+      // Only whole segments can be made of what is free, and one of them all stays.
+      let makeable = max(0, shelf.free(state, disk: disk) - state.reservedBytes) / options.segmentBytes
+      let usable = options.segmentBytes - SegmentHeader.size - SegmentFile.sealRoom
+      let room = rest + (state.spares.count + makeable - 1) * usable
+      state.isRoomLow = room < usable
       return max(0, room)
     }
     look = Look(bootMicroseconds: time.bootMicroseconds, rolls: rolls, bytesWritten: written, room: room)
     return room
   }
 
+  /// What the next snapshot will take, in bytes, by the caller's estimate.
   public var snapshotEstimate: Int {
     get { shelf.monitor.withLock { $0.snapshotEstimate } }
     set {
@@ -313,6 +320,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     }
   }
 
+  /// The figures of now.
   public var counters: StorageCounters {
     var counters = line.withLock { $0.counters }
     shelf.monitor.withLock {
@@ -325,6 +333,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   // MARK: Snapshots
 
+  /// Whether the next snapshot is due; see `Storage`.
   public var isSnapshotDue: Bool {
     shelf.monitor.withLock { state in
       guard state.job == nil, let current = state.segments.last else { return false }
@@ -334,6 +343,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     }
   }
 
+  /// Begins a snapshot of the state after the last batch submitted; see `Storage`.
   public func beginSnapshot(
     at time: LogTime, ready: @escaping @Sendable () -> Void,
     completion: @escaping @Sendable (Result<SnapshotInfo, StorageError>) -> Void
@@ -376,6 +386,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   // MARK: The end
 
+  /// Ends the log cleanly; see `Storage`.
   public func seal(at time: LogTime) throws(StorageError) {
     switch line.withLock({ $0.phase }) {
     case .idle: break
@@ -402,6 +413,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     }
   }
 
+  /// Gives files, threads and the lock back; see `Storage`. Without it they live as long as the process.
   public func close() {
     line.notify { $0.isStopped = true }
     shelf.monitor.notify { $0.isStopped = true }

@@ -236,8 +236,10 @@ extension Engine {
         expire(id, into: &outcome)
         continue
       }
-      if payload > 0, payload + content.payload.count > ProtocolLimits.dequeuePayloadBytes { return maximum }
-      payload += content.payload.count + content.headers.count
+      // Names and keys of a delivery's map are less than 1 KiB.
+      let size = content.payload.count + content.headers.count + content.tags.count + 1_024
+      if payload > 0, payload + size > ProtocolLimits.dequeuePayloadBytes + (2 << 20) { return maximum }
+      payload += size
       let lease = content.leaseMilliseconds != 0 ? content.leaseMilliseconds : leaseMilliseconds
       let token = LeaseToken(rawValue: scalars.pointee.nextToken)
       record(.leased(id, token, leaseMilliseconds: lease))
