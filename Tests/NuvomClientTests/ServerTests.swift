@@ -13,7 +13,8 @@ private func withServer(_ body: @escaping @Sendable (NuvomClient) async throws -
     configuration: configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
   ) { _, port in listening.yield(port) }
   let group = ServiceGroup(
-    configuration: .init(services: [.init(service: server)], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+    configuration: .init(
+      services: [.init(service: server)], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
   let running = Task { try await group.run() }
   for await port in ports.prefix(1) {
     let address = BrokerAddress(host: "127.0.0.1", port: port)
@@ -65,7 +66,7 @@ struct ServerTests {
       job.maximumAttempts = 0
       let refused = job
       let error = await #expect(throws: NuvomError.self) { try await client.enqueue(refused) }
-      #expect(error?.code == .badParameters && error?.field == "max_attempts")
+      #expect(error?.code == .badParameters && error?.field == "jobs[0].max_attempts")
       #expect(try await !client.cancel(first.id))
     }
   }
