@@ -579,6 +579,8 @@ private struct Welcome {
         }
       }
     }
+    // The cursor points into the reader.
+    extendLifetime(reader)
     if !isMap { return nil }
   }
 }
@@ -601,6 +603,7 @@ private struct Leases {
         for _ in 0..<count { readDelivery(&cursor) }
       }
     }
+    extendLifetime(reader)
   }
 
   private mutating func readDelivery(_ cursor: inout MessageCursor) {
