@@ -70,6 +70,8 @@ public final class Broker {
   private var commit = Commit.idle
   private var snapshot = SnapshotState.none
   private var snapshots: UInt64 = 0
+  /// After a snapshot that failed, the next is tried when this is over.
+  private var noSnapshotBefore = Int64.min
   private var hasMoreTimers = false
 
   /// The storage has failed: the process is to end. The owner is told once.
@@ -371,7 +373,10 @@ public final class Broker {
     case .snapshotEnded(let result):
       engine.endSnapshot()
       snapshot = .none
-      if case .success = result { snapshots += 1 }
+      switch result {
+      case .success: snapshots += 1
+      case .failure: noSnapshotBefore = clock().boot + 10_000_000
+      }
     }
     pumpSnapshot(storage)
   }
@@ -400,7 +405,7 @@ public final class Broker {
 
   private func isSnapshotDue(_ storage: any Storage) -> Bool {
     storage.snapshotEstimate = engine.liveBytes
-    return storage.isSnapshotDue
+    return storage.isSnapshotDue && clock().boot >= noSnapshotBefore
   }
 
   /// Takes note of how a commit went, and lets out what waited for it.
@@ -493,13 +498,19 @@ public final class Broker {
     let isTaken =
       switch part {
       case .header(let bytes):
-        feed.offer(kind: SnapshotChunkKind.header.rawValue) { buffer in bytes.withUnsafeBytes { buffer.append($0) } }
+        feed.offer(kind: SnapshotChunkKind.header.rawValue, Self.pieces(SnapshotEncoder(bytes)))
       case .chunk(let chunk):
-        feed.offer(kind: SnapshotChunkKind.table.rawValue) { buffer in
-          chunk.encoded().withUnsafeBytes { buffer.append($0) }
-        }
+        feed.offer(kind: SnapshotChunkKind.table.rawValue, Self.pieces(chunk.encoder()))
       }
     snapshot = .telling(feed, waiting: isTaken ? nil : part, isBlocked: !isTaken)
+  }
+
+  private static func pieces(_ encoder: SnapshotEncoder) -> @Sendable (inout BatchBuffer) -> Bool {
+    { buffer in
+      guard let piece = encoder.next() else { return false }
+      piece.withUnsafeBytes { buffer.append($0) }
+      return true
+    }
   }
 
   // MARK: The end

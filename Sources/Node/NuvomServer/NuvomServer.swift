@@ -97,9 +97,10 @@ public final class NuvomServer: Service {
       storage = opened
       log(report, logger)
     }
-    recovery.engine.resume(at: systemTime())
+    let engine = try recovery.finished()
+    engine.resume(at: systemTime())
     let broker = Broker(
-      engine: recovery.engine, storage: storage,
+      engine: engine, storage: storage,
       configuration: BrokerConfiguration(
         server: "nuvom/\(configuration.version)", fsync: configuration.fsyncName),
       transport: loop, clock: systemTime, notify: notify)
