@@ -69,7 +69,7 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -84,5 +84,6 @@ let package = Package(
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests("NuvomClientTests", ["NuvomClient", "NuvomConnection", "MessagePack", nio, nioPosix, nioEmbedded]),
+    tests("NuvomToolTests", ["nuvom", "MessagePack"]),
   ]
 )
