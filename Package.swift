@@ -84,6 +84,6 @@ let package = Package(
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests("NuvomClientTests", ["NuvomClient", "NuvomConnection", "MessagePack", nio, nioPosix, nioEmbedded]),
-    tests("NuvomToolTests", ["nuvom", "MessagePack"]),
+    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
   ]
 )

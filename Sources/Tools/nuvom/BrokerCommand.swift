@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Logging
 import NIOCore
 import NuvomServer
@@ -47,14 +48,17 @@ struct BrokerCommand: AsyncParsableCommand {
     } catch let error as StorageError {
       throw error
     } catch let error as IOError {
-      throw Failure(
-        .unavailable,
-        """
-        cannot listen on \(configuration.host):\(configuration.port): \(error); end what listens there, or choose another address with \
-        --listen
-        """)
+      throw cannotListen(configuration, String(cString: strerror(error.errnoCode)))
+    } catch is SocketAddressError.UnknownHost {
+      throw cannotListen(configuration, "no such host")
     } catch {
       throw Failure(.internal, "the broker ended: \(error)")
     }
+  }
+
+  private func cannotListen(_ configuration: ServerConfiguration, _ reason: String) -> Failure {
+    Failure(
+      .unavailable,
+      "cannot listen on \(configuration.host):\(configuration.port): \(reason); choose another address with --listen")
   }
 }

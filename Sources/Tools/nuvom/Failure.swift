@@ -62,12 +62,14 @@ struct Failure: Error {
 extension Failure {
   init(_ error: NuvomError, broker: BrokerAddress) {
     var message = error.message
+    var cause = error.cause
     if error.code == .unreachable {
+      cause = cause ?? error.message
       message = "no broker answers at \(broker); start one with `nuvom broker`, or name it with --connect HOST:PORT"
     }
     if let field = error.field { message += "; field \(field)" }
     if let retryAfter = error.retryAfter { message += "; try again in \(DurationText.write(retryAfter))" }
-    if let cause = error.cause, cause != message { message += "; cause: \(cause)" }
+    if let cause { message += "; cause: \(cause)" }
     self.init(ExitStatus(error.code), message, code: error.code.rawValue)
   }
 

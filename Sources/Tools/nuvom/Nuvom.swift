@@ -60,8 +60,9 @@ struct Nuvom: AsyncParsableCommand {
     } catch let error as StorageError {
       failure = Failure(error)
     } catch {
-      // Help, version, and what is wrong with the command line, which the parser explains itself.
-      exit(withError: error)
+      // Help, version, what is wrong with the command line, which the parser explains itself; and statuses without a word.
+      if error is ExitCode || exitCode(for: error) != .failure { exit(withError: error) }
+      failure = Failure(.internal, "\(error)")
     }
     Output.remark(failure.line)
     exit(withError: ExitCode(failure.status.rawValue))
