@@ -68,7 +68,7 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -85,5 +85,6 @@ let package = Package(
     tests(
       "NuvomClientTests",
       ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
   ]
 )
