@@ -75,6 +75,16 @@ let package = Package(
       ],
       path: "Sources/Tools/nuvom", swiftSettings: strict),
 
+    // Examples: what a user's program looks like. `make demo` runs this one.
+    .executableTarget(
+      name: "checksums",
+      dependencies: [
+        "NuvomClient", "MessagePack", unixSignals,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      path: "Examples/Checksums", swiftSettings: strict),
+
     // Tests: one target a module, and those of the whole.
     tests("MessagePackTests", ["MessagePack"]),
     tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
