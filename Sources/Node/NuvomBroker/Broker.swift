@@ -70,8 +70,8 @@ public final class Broker {
   private var commit = Commit.idle
   private var snapshot = SnapshotState.none
   private var snapshots: UInt64 = 0
-  /// After a snapshot that failed, the next is tried when this is over.
-  private var noSnapshotBefore = Int64.min
+  /// After a snapshot that failed: when the next may be tried, in boot µs.
+  private var snapshotRetryAt = Int64.min
   private var hasMoreTimers = false
 
   /// The storage has failed: the process is to end. The owner is told once.
@@ -173,6 +173,8 @@ public final class Broker {
   private func end(_ peer: Peer, _ code: ErrorCode, retryAfterMilliseconds: UInt32? = nil) {
     ResponseEncoder.encodeGoodbye(code, retryAfterMilliseconds: retryAfterMilliseconds, into: &peer.told)
     peer.isEnding = true
+    // Or a job could be leased to somebody who is not told any more.
+    engine.endWaits(of: peer.connection)
     list(peer)
   }
 
@@ -233,9 +235,12 @@ public final class Broker {
         takeRare(from: peer)
       }
     case .refused(let refusal):
-      if !peer.isOpen { return refuseFirst(refusal.id, .helloRequired, peer) }
+      // The decoder knows the method of a request whose parameters it refuses.
+      let isHello = refusal.code == .badParameters && workbench.pointee.request.method == .hello
+      if !peer.isOpen, !isHello { return refuseFirst(refusal.id, .helloRequired, peer) }
       ResponseEncoder.encode(refusal, into: &peer.told)
       list(peer)
+      if !peer.isOpen { end(peer, refusal.code) }
     case .fatal(let refusal):
       ResponseEncoder.encode(refusal, into: &peer.told)
       end(peer, refusal.code)
@@ -323,6 +328,8 @@ public final class Broker {
 
   /// Timers that one turn fires at most; the rest follow in the next, after connections had their say.
   private static let timersPerTurn = 2_000
+  /// What makes a snapshot fail, a full disk, seldom ends at once.
+  private static let snapshotRetryMicroseconds: Int64 = 10_000_000
   /// Pages that one part of a snapshot copies: about 0.1 ms.
   private static let pagesPerPart = 128
 
@@ -365,7 +372,8 @@ public final class Broker {
     switch notice {
     case .committed(let result):
       settle(.finished(result))
-      advance(storage)
+      // In the middle of a turn its end goes on: what it has told so far is in no batch yet.
+      if !isInTurn { advance(storage) }
     case .snapshotReady:
       if case .telling(let feed, let waiting, _) = snapshot {
         snapshot = .telling(feed, waiting: waiting, isBlocked: false)
@@ -375,7 +383,7 @@ public final class Broker {
       snapshot = .none
       switch result {
       case .success: snapshots += 1
-      case .failure: noSnapshotBefore = clock().boot + 10_000_000
+      case .failure: snapshotRetryAt = clock().boot + Self.snapshotRetryMicroseconds
       }
     }
     pumpSnapshot(storage)
@@ -405,7 +413,7 @@ public final class Broker {
 
   private func isSnapshotDue(_ storage: any Storage) -> Bool {
     storage.snapshotEstimate = engine.liveBytes
-    return storage.isSnapshotDue && clock().boot >= noSnapshotBefore
+    return storage.isSnapshotDue && clock().boot >= snapshotRetryAt
   }
 
   /// Takes note of how a commit went, and lets out what waited for it.
@@ -526,7 +534,7 @@ public final class Broker {
 
   /// Whether everything decided is durable and everything told has left.
   public var isQuiet: Bool {
-    guard case .idle = commit else { return false }
+    guard !isInTurn, case .idle = commit else { return false }
     return batch.isEmpty && told.isEmpty && held.isEmpty
   }
 

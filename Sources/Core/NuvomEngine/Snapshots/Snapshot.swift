@@ -71,7 +71,7 @@ extension Engine {
     var reader = EventReader(bytes)
     guard reader.byte() == Self.stateVersion else { return false }
     let boot = reader.fixed(Int64.self)
-    scalars.pointee.now = Time(boot: boot, wall: reader.fixed(Int64.self))
+    scalars.pointee.now = reader.checked(Time(boot: boot, wall: reader.fixed(Int64.self)))
     scalars.pointee.previous = scalars.pointee.now
     scalars.pointee.nextToken = reader.fixed(UInt64.self)
     scalars.pointee.deadHead = reader.fixed(UInt32.self)
@@ -87,7 +87,7 @@ extension Engine {
     for number in 0..<reader.fixed(UInt32.self) {
       guard taskNames.add(reader.counted(), number: number) else { return false }
     }
-    return reader.isAtEnd && !reader.isDamaged
+    return reader.isAtEnd && !reader.isDamaged && scalars.pointee.nextToken < UInt64(Int64.max)
   }
 
   /// Reads another part. False if it does not fit: the file was made by something else.
