@@ -24,7 +24,6 @@ func tests(
 
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
-let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -65,7 +64,7 @@ let package = Package(
 
     // Client: what a Swift program links.
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
-    module("Client", "NuvomClient", ["NuvomConnection", nio, nioPosix, logging, lifecycle]),
+    module("Client", "NuvomClient", ["NuvomConnection", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
 
     // Tools: arguments and terminal.
     .executableTarget(
@@ -85,7 +84,9 @@ let package = Package(
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
-    tests("NuvomClientTests", ["NuvomClient", "NuvomConnection", "MessagePack", nio, nioPosix, nioEmbedded]),
+    tests(
+      "NuvomClientTests",
+      ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),

@@ -1,5 +1,7 @@
+import Logging
 import MessagePack
 @testable import NuvomClient
+import ServiceLifecycle
 import Testing
 
 /// Runs a client against a broker that the test plays.
@@ -212,6 +214,25 @@ struct NuvomClientTests {
       #expect(await running == nil)
       await connection.closedByClient()
       #expect(await code { try await client.run() } == nil)
+    }
+  }
+
+  @Test("a service group shuts it down gracefully")
+  func service() async throws {
+    try await FakeBroker.withBroker { broker in
+      let address = BrokerAddress(host: "127.0.0.1", port: broker.port)
+      let client = NuvomClient(configuration: .init(address: address))
+      let group = ServiceGroup(
+        configuration: .init(
+          services: [.init(service: client)], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+      let running = Task { try await group.run() }
+      async let receipt = client.enqueue(Job(task: "last"))
+      let connection = try await broker.welcome()
+      let request = try await connection.next()
+      await group.triggerGracefulShutdown()
+      connection.result(request, ["ids": [1]])
+      #expect(try await receipt.id.rawValue == 1)
+      try await running.value
     }
   }
 

@@ -284,6 +284,8 @@ struct WindowTests {
     for _ in 1...4 { talk.submit(.enqueue) }
     talk.submit(.extend)
     talk.expect("send 1 enqueue", "send 2 enqueue", "send 5 extend")
+    talk.result(5)
+    talk.expect("answer 5 {}")
     talk.result(1)
     talk.expect("answer 1 {}", "send 3 enqueue")
     talk.refuse(2, .memoryFull)

@@ -44,6 +44,16 @@ import Testing
     #expect(recovered.batches == Array(repeating: "last " + big, count: 9))
   }
 
+  @Test("A recycled file that a crash left without its first batch is an empty segment, not a torn one")
+  func recycledAndEmpty() throws {
+    let directory = try LogDirectory()
+    try directory.write([UInt8](repeating: 0xA5, count: segment), to: "old.spare")
+    let header = SegmentHeader(logID: 1, partition: 0, segment: 1, firstSequence: 1)
+    _ = try Spare(path: "\(directory.path)/old.spare", bytes: segment).become(header, in: directory.path)
+    #expect(try WALStorage.verify(directory.path).status == .open)
+    #expect(try reopened(directory).report.torn == nil)
+  }
+
   @Test(
     "At the disk limit a commit finds no room, keeps its batch, and goes on when a snapshot has freed some",
     arguments: [CommitPlacement.inline, .thread])
@@ -109,7 +119,7 @@ import Testing
     #expect(log.storage.isSnapshotDue)
   }
 
-  @Test("A log on a limit smaller than a segment is refused at once, and a seal always has room")
+  @Test("A limit of one segment gives one segment, and the seal has room in it")
   func seals() throws {
     let directory = try LogDirectory()
     do {

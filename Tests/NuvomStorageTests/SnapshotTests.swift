@@ -32,6 +32,21 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
     #expect(try WALStorage.verify(directory.path).snapshot?.sequence == 11)
   }
 
+  @Test(
+    "A snapshot frees no segment with a batch that it does not have, wherever it lies in the segment", arguments: 0...8)
+  func batchesDuringSnapshot(before: Int) throws {
+    let directory = try LogDirectory()
+    do {
+      let log = try OpenLog(directory) { $0.sync = .never }
+      for _ in 0..<before { log.commit(big) }
+      let feed = try #require(log.beginSnapshot())
+      for index in 0..<8 { log.commit("\(index) " + big) }
+      feed.finish()
+      #expect(try log.snapshots.take().get().sequence == UInt64(before) + 1)
+    }
+    #expect(try reopened(directory).recovered.batches == (0..<8).map { "\($0) " + big })
+  }
+
   @Test("A snapshot of a pending batch waits for it")
   func snapshotOfPendingBatch() throws {
     let directory = try LogDirectory()
@@ -129,7 +144,7 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
       return
     }
     #expect(error.code == .cancelled)
-    #expect(directory.names(".tmp").isEmpty && directory.names(".snapshot").isEmpty)
+    #expect(directory.names(".snapshot.tmp").isEmpty && directory.names(".snapshot").isEmpty)
     for _ in 0..<20 { #expect(feed.offer(kind: 1) { _ in Issue.record("a dropped chunk was encoded") }) }
     #expect(try log.snapshot(["state"]).get().sequence == 2)
   }
@@ -145,6 +160,6 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
       Issue.record("the snapshot succeeded")
       return
     }
-    #expect(directory.names(".tmp").isEmpty)
+    #expect(directory.names(".snapshot.tmp").isEmpty)
   }
 }

@@ -100,6 +100,7 @@ public struct ConnectionMachine: ~Copyable, Sendable {
   private var isPinged = false
   /// When the last open connection was lost, until the next is open.
   private var lostAt: Int64?
+  /// Why the last connection was lost, or why the broker of this one answers nothing: what a time limit is explained by.
   private var lastFailure: Failure?
   /// When `shutDown` stops waiting for answers.
   private var drainDeadline: Int64?
@@ -138,9 +139,6 @@ public struct ConnectionMachine: ~Copyable, Sendable {
     }
     return next == .max ? nil : next
   }
-
-  /// Requests that somebody still waits for.
-  public var outstandingCount: Int { entries.values.count(where: \.hasCaller) }
 
   // MARK: What callers want
 
@@ -352,7 +350,8 @@ public struct ConnectionMachine: ~Copyable, Sendable {
     switch state {
     case .open:
       return Failure(
-        code: Failure.timeoutCode, message: "the broker did not answer \(entry.method.wireName) in time; \(fate)")
+        code: Failure.timeoutCode, message: "the broker did not answer \(entry.method.wireName) in time; \(fate)",
+        cause: lastFailure?.message)
     case .created:
       return Failure(
         code: Failure.unreachableCode,
@@ -476,6 +475,7 @@ public struct ConnectionMachine: ~Copyable, Sendable {
       return false
     }
     state = .open
+    lastFailure = nil
     backoff.reset()
     if let lostAt, now - lostAt > options.retryLimit { forgetSent() }
     lostAt = nil
@@ -579,6 +579,8 @@ private struct Welcome {
         }
       }
     }
+    // The cursor points into the reader.
+    extendLifetime(reader)
     if !isMap { return nil }
   }
 }
@@ -601,6 +603,7 @@ private struct Leases {
         for _ in 0..<count { readDelivery(&cursor) }
       }
     }
+    extendLifetime(reader)
   }
 
   private mutating func readDelivery(_ cursor: inout MessageCursor) {

@@ -202,7 +202,7 @@ public enum JobState: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 ///
 /// A broker keeps one and decodes every frame into it, so that its arrays keep their room and decoding allocates nothing. The bytes
 /// inside are the frame's and live as long as it.
-public struct Request {
+public struct Request: ~Copyable {
   /// One operation of a multi: a method and its part of the lists below.
   @frozen
   public struct Operation {

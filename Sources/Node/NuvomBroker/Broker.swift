@@ -54,7 +54,10 @@ public final class Broker {
   private let clock: () -> Time
   private let notify: @Sendable (BrokerNotice) -> Void
   private let started: Time
-  private let workbench: UnsafeMutablePointer<Workbench>
+  // Used anew for each request. Behind pointers: a class's properties are checked for exclusive access at each use.
+  private let decoder: UnsafeMutablePointer<RequestDecoder>
+  private let request: UnsafeMutablePointer<Request>
+  private let outcome: UnsafeMutablePointer<Outcome>
   private var batch = BatchBuffer()
 
   private var peers: [Peer?] = []
@@ -100,13 +103,6 @@ public final class Broker {
     case chunk(SnapshotChunk)
   }
 
-  /// What is used anew for each request. Behind a pointer: a class's properties are checked for exclusive access at each use.
-  private struct Workbench: ~Copyable {
-    var decoder = RequestDecoder()
-    var request = Request()
-    var outcome = Outcome()
-  }
-
   /// A broker around an engine that has recovered. `storage` is nil for an ephemeral one. `notify` may be called on any thread.
   public init(
     engine: Engine, storage: (any Storage)?, configuration: BrokerConfiguration, transport: any Transport,
@@ -119,13 +115,21 @@ public final class Broker {
     self.clock = clock
     self.notify = notify
     started = clock()
-    workbench = .allocate(capacity: 1)
-    workbench.initialize(to: Workbench())
+    decoder = .allocate(capacity: 1)
+    decoder.initialize(to: RequestDecoder())
+    request = .allocate(capacity: 1)
+    request.initialize(to: Request())
+    outcome = .allocate(capacity: 1)
+    outcome.initialize(to: Outcome())
   }
 
   deinit {
-    workbench.deinitialize(count: 1)
-    workbench.deallocate()
+    decoder.deinitialize(count: 1)
+    decoder.deallocate()
+    request.deinitialize(count: 1)
+    request.deallocate()
+    outcome.deinitialize(count: 1)
+    outcome.deallocate()
   }
 
   // MARK: Connections
@@ -152,7 +156,7 @@ public final class Broker {
     peer.toldDeliveries = []
     peer.isEnding = true
     if !undelivered.isEmpty {
-      engine.giveBack(undelivered, into: &workbench.pointee.outcome)
+      engine.giveBack(undelivered, into: &outcome.pointee)
       tellOutcome()
     }
   }
@@ -218,10 +222,10 @@ public final class Broker {
 
   @inline(__always)
   private func take(_ frame: BorrowedBytes, from peer: Peer) {
-    switch workbench.pointee.decoder.decode(frame, into: &workbench.pointee.request) {
+    switch decoder.pointee.decode(frame, into: &request.pointee) {
     case .request:
-      if peer.isOpen, workbench.pointee.request.method != .hello, workbench.pointee.request.method != .stats {
-        engine.handle(workbench.pointee.request, from: peer.connection, into: &workbench.pointee.outcome)
+      if peer.isOpen, request.pointee.method != .hello, request.pointee.method != .stats {
+        engine.handle(request.pointee, from: peer.connection, into: &outcome.pointee)
         tellOutcome(to: peer)
       } else {
         takeRare(from: peer)
@@ -239,15 +243,15 @@ public final class Broker {
   /// hello and stats, and whatever comes before hello.
   @inline(never)
   private func takeRare(from peer: Peer) {
-    let id = workbench.pointee.request.id
-    switch workbench.pointee.request.method {
+    let id = request.pointee.id
+    switch request.pointee.method {
     case .hello where !peer.isOpen: takeHello(from: peer)
     case .hello:
       ResponseEncoder.encodeRefusal(.badParameters, to: id, into: &peer.told)
       list(peer)
     case .stats where peer.isOpen:
       ResponseEncoder.encode(
-        .statistics(statistics()), to: id, outcome: workbench.pointee.outcome, into: &peer.told)
+        .statistics(statistics()), to: id, outcome: outcome.pointee, into: &peer.told)
       list(peer)
     default: refuseFirst(id, .helloRequired, peer)
     }
@@ -259,8 +263,8 @@ public final class Broker {
   }
 
   private func takeHello(from peer: Peer) {
-    let id = workbench.pointee.request.id
-    let hello = workbench.pointee.request.hello
+    let id = request.pointee.id
+    let hello = request.pointee.hello
     guard hello.version == ProtocolLimits.version else { return refuseFirst(id, .unsupportedVersion, peer) }
     guard let welcome = engine.hello(peer.connection, clientID: hello.clientID) else {
       return refuseFirst(id, .limitExceeded, peer)
@@ -296,21 +300,21 @@ public final class Broker {
   /// Encodes what the engine wants to be told, while its bytes are valid. The asking connection, if there is one, is found without looking.
   @inline(__always)
   private func tellOutcome(to asking: Peer? = nil) {
-    for index in workbench.pointee.outcome.responses.indices {
-      let address = workbench.pointee.outcome.responses[index].address
+    for index in outcome.pointee.responses.indices {
+      let address = outcome.pointee.responses[index].address
       let found = asking?.connection == address.connection ? asking : peer(address.connection)
       guard let peer = found, !peer.isEnding else { continue }
-      if case .delivered(let deliveries, _) = workbench.pointee.outcome.responses[index].answer {
-        for delivery in workbench.pointee.outcome.deliveries[deliveries] {
+      if case .delivered(let deliveries, _) = outcome.pointee.responses[index].answer {
+        for delivery in outcome.pointee.deliveries[deliveries] {
           peer.toldDeliveries.append((delivery.id, delivery.token))
         }
       }
       ResponseEncoder.encode(
-        workbench.pointee.outcome.responses[index].answer, to: address.request, outcome: workbench.pointee.outcome,
+        outcome.pointee.responses[index].answer, to: address.request, outcome: outcome.pointee,
         into: &peer.told)
       list(peer)
     }
-    workbench.pointee.outcome.removeAll()
+    outcome.pointee.removeAll()
   }
 
   // MARK: Turns
@@ -331,7 +335,7 @@ public final class Broker {
   /// Does what is due. To be called at `nextDeadline`.
   public func fireTimers() {
     beginTurn()
-    hasMoreTimers = !engine.fireTimers(limit: Self.timersPerTurn, into: &workbench.pointee.outcome)
+    hasMoreTimers = !engine.fireTimers(limit: Self.timersPerTurn, into: &outcome.pointee)
     tellOutcome()
     if case .noRoom(let retryAt) = commit, let storage, clock().boot >= retryAt {
       settle(storage.retry())

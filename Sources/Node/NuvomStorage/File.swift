@@ -109,12 +109,15 @@ enum Directory {
       guard status.st_mode & S_IFMT == S_IFDIR else { throw StorageError(call: "mkdir", path: path, errno: ENOTDIR) }
       return
     }
-    if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-      try make(String(path[..<slash]))
+    var parent = "."
+    if let slash = path.lastIndex(of: "/") {
+      parent = slash == path.startIndex ? "/" : String(path[..<slash])
+      try make(parent)
     }
     guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
       throw StorageError(call: "mkdir", path: path, errno: errno)
     }
+    try sync(parent)
   }
 
   /// The names in the directory, sorted.

@@ -54,6 +54,12 @@ public struct SnapshotInfo: Sendable, Equatable {
   public let sequence: UInt64
   /// Bytes of the file.
   public let bytes: Int
+
+  /// A snapshot's facts.
+  public init(sequence: UInt64, bytes: Int) {
+    self.sequence = sequence
+    self.bytes = bytes
+  }
 }
 
 /// Takes the chunks of a snapshot being written.
@@ -93,7 +99,8 @@ public protocol Storage: AnyObject {
   var isSnapshotDue: Bool { get }
   /// Begins a snapshot of the state after the last batch submitted, be its commit done or pending, unless one is being written (then nil).
   ///
-  /// `ready` and `completion` are called on the snapshot thread. A failure leaves the older snapshot and the log as they were.
+  /// `ready` and `completion` are called on the snapshot thread. A failure leaves the older snapshot and the log as they were,
+  /// or, when only the removal of what was replaced failed, the new one beside them.
   func beginSnapshot(
     at time: LogTime, ready: @escaping @Sendable () -> Void,
     completion: @escaping @Sendable (Result<SnapshotInfo, StorageError>) -> Void

@@ -33,7 +33,8 @@ public struct StorageError: Error, Equatable, Sendable, CustomStringConvertible 
   /// The errno of the system call behind it, if there was one.
   public let errno: Int32?
 
-  init(_ code: Code, _ message: String, path: String, offset: Int? = nil, errno: Int32? = nil) {
+  /// A failure from its parts; `message` says what happened and what to do about it.
+  public init(_ code: Code, _ message: String, path: String, offset: Int? = nil, errno: Int32? = nil) {
     self.code = code
     self.message = message
     self.path = path

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Logging
 import NuvomServer
 import ServiceLifecycle
@@ -21,7 +22,7 @@ struct BrokerCommand: AsyncParsableCommand {
     configuration.directory = ephemeral ? nil : data
     if fsync.hasPrefix("interval") { configuration.sync = .interval(milliseconds: 1000) }
     if fsync == "never" { configuration.sync = .never }
-    let server = NuvomServer(configuration: configuration, logger: Logger(label: "nuvom")) { print("nuvom: listening on \($0):\($1)") }
+    let server = NuvomServer(configuration: configuration, logger: Logger(label: "nuvom")) { print("nuvom: listening on \($0):\($1)"); fflush(nil) }
     let group = ServiceGroup(services: [server], gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "nuvom"))
     try await group.run()
   }
