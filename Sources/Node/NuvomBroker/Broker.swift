@@ -201,13 +201,24 @@ public final class Broker {
 
   // MARK: Requests
 
-  /// Takes the bytes that a connection has sent, and decides every whole request in them. Returns how many bytes were used up: the owner
-  /// gives the rest again, with what follows. All, if the connection is ending.
+  /// Answers waiting for a connection, in bytes, over which its next request is not taken. A small request can have a large answer: what is
+  /// told to one connection stays below this and one answer, whatever it sends.
+  private static let answerLimit = 1 << 20
+
+  /// Whether a connection's requests wait until answers to earlier ones have left.
+  @inline(__always)
+  public func isHeldUp(_ connection: ConnectionID) -> Bool { peer(connection).map(isHeldUp) ?? false }
+
+  @inline(__always)
+  private func isHeldUp(_ peer: Peer) -> Bool { peer.told.count + peer.held.count > Self.answerLimit }
+
+  /// Takes the bytes that a connection has sent, and decides every whole request in them, or until it is held up. Returns how many bytes
+  /// were used up: the owner gives the rest again, with what follows or when answers have left. All, if the connection is ending.
   public func receive(_ bytes: BorrowedBytes, from connection: ConnectionID) -> Int {
     guard let peer = peer(connection), !peer.isEnding else { return bytes.count }
     beginTurn()
     var position = 0
-    while position < bytes.count {
+    while position < bytes.count, !isHeldUp(peer) {
       let rest = BorrowedBytes(rebasing: bytes[position...])
       let limit = peer.isOpen ? ProtocolLimits.frameBytes : ProtocolLimits.frameBytesBeforeHello
       switch FrameScanner.next(in: rest, maximumBytes: limit) {
@@ -236,7 +247,7 @@ public final class Broker {
       }
     case .refused(let refusal):
       // The decoder knows the method of a request whose parameters it refuses.
-      let isHello = refusal.code == .badParameters && workbench.pointee.request.method == .hello
+      let isHello = refusal.code == .badParameters && request.pointee.method == .hello
       if !peer.isOpen, !isHello { return refuseFirst(refusal.id, .helloRequired, peer) }
       ResponseEncoder.encode(refusal, into: &peer.told)
       list(peer)

@@ -204,9 +204,16 @@ extension Engine {
     }
     var page: [JobDetails] = []
     var scanned = 0
+    var bytes = 0
     var last: UInt32?
-    while slot != JobRecord.noLink, page.count < filter.limit, scanned < Self.scanLimit {
-      if matches(slot, filter), let details = details(of: id(ofLive: slot)) { page.append(details) }
+    while slot != JobRecord.noLink, page.count < filter.limit, scanned < Self.scanLimit,
+      bytes < ProtocolLimits.pageBytes
+    {
+      if matches(slot, filter), let details = details(of: id(ofLive: slot)) {
+        bytes += details.payload.count + details.headers.count
+        for error in details.errors { bytes += error.message.count + error.trace.count }
+        page.append(details)
+      }
       last = slot
       scanned += 1
       slot = jobs.pointer(slot).pointee.next
