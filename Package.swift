@@ -14,9 +14,11 @@ func module(_ room: String, _ name: String, _ dependencies: [Target.Dependency] 
     exclude: name == "NuvomWAL" ? ["FORMAT.md"] : [], swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], copy resources: [Resource] = []) -> Target {
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], copy resources: [Resource] = []
+) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources,
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, resources: resources,
     swiftSettings: strict)
 }
 
@@ -68,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -95,5 +97,10 @@ let package = Package(
     tests(
       "NuvomClientTests",
       ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
+    .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
+    tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
+    tests("CrashTests", ["BrokerProcess", "MessagePack"]),
+    tests("ArchitectureTests"),
   ]
 )

@@ -16,7 +16,8 @@ public struct RequestDecoder: ~Copyable {
   /// Decodes one frame (without its length) into `request`, whose former content is gone.
   ///
   /// The request's bytes are the frame's and live as long as it. Unless the result is `.request` the content of `request` means
-  /// nothing. A hello is refused like any other request; that this ends the connection is the caller's to do.
+  /// nothing, but for the method when its parameters are refused. A hello is refused like any other request; that this ends the connection
+  /// is the caller's to do.
   public mutating func decode(_ frame: BorrowedBytes, into request: inout Request) -> DecodeResult {
     request.removeAll()
     switch reader.parse(frame) {

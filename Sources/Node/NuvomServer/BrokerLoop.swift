@@ -73,6 +73,9 @@ final class BrokerLoop: Transport {
     return broker.receive(bytes, from: connection)
   }
 
+  /// Whether the broker takes nothing from a connection until answers have left.
+  func isHeldUp(_ connection: ConnectionID) -> Bool { broker?.isHeldUp(connection) ?? false }
+
   func end(_ connection: ConnectionID, _ code: ErrorCode) {
     broker?.end(connection, code, retryAfterMilliseconds: 1_000)
     openTurn()

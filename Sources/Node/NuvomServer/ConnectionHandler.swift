@@ -14,8 +14,10 @@ final class ConnectionHandler: ChannelInboundHandler {
   /// Nil before it is taken in and after it was refused.
   private(set) var connection: ConnectionID?
   private(set) var peerName = "unknown"
-  /// The beginning of a frame whose rest has not arrived.
+  /// What the broker has not taken: the beginning of a frame, or requests that wait until answers have left.
   private var partial: ByteBuffer?
+  /// Whether `partial` is to be given to the broker again when answers have left.
+  private var isHeldUp = false
   private var counted = 0
   private var lastHeard = NIODeadline.now()
   private var hasSpoken = false
@@ -89,7 +91,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     if used > 0 { hasSpoken = true }
   }
 
-  /// Keeps the beginning of a frame until its rest arrives.
+  /// Keeps the beginning of a frame until its rest arrives, and requests until the broker takes more.
   private func keep(_ bytes: ByteBuffer, of connection: ConnectionID) {
     if bytes.readableBytes == 0 {
       partial = nil
@@ -99,12 +101,30 @@ final class ConnectionHandler: ChannelInboundHandler {
       if kept.readerIndex > 0 { kept = ByteBuffer(bytes: kept.readableBytesView) }
       partial = kept
     }
+    let wasHeldUp = isHeldUp
+    isHeldUp = partial != nil && loop.isHeldUp(connection)
+    if isHeldUp != wasHeldUp { setReading() }
     let change = (partial?.readableBytes ?? 0) - counted
     counted += change
     if !loop.buffer(change) {
       partial = nil
       loop.end(connection, .memoryFull)
     }
+  }
+
+  /// Gives the broker what it did not take before. Not at once: it may be in the middle of letting answers out.
+  private func resume(_ context: ChannelHandlerContext) {
+    context.eventLoop.assumeIsolated().execute {
+      guard self.isHeldUp, let connection = self.connection, var kept = self.partial.take() else { return }
+      self.take(&kept, from: connection)
+      self.keep(kept, of: connection)
+    }
+  }
+
+  /// Who does not read is not read from: what it would ask for has nowhere to go.
+  private func setReading() {
+    guard let channel = context?.channel else { return }
+    try? channel.syncOptions?.setOption(.autoRead, value: channel.isWritable && !isHeldUp)
   }
 
   // MARK: From the broker
@@ -114,6 +134,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     var buffer = context.channel.allocator.buffer(capacity: bytes.count)
     buffer.writeBytes(bytes)
     context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    if isHeldUp, context.channel.isWritable { resume(context) }
   }
 
   /// Closes when everything that was sent has left.
@@ -132,8 +153,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
     let isWritable = context.channel.isWritable
-    // Who does not read is not read from: what it would ask for has nowhere to go.
-    try? context.channel.syncOptions?.setOption(.autoRead, value: isWritable)
+    setReading()
+    if isHeldUp, isWritable { resume(context) }
     stuck = isWritable ? nil : (.now(), unsentBytes(context))
     context.fireChannelWritabilityChanged()
   }
