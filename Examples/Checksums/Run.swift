@@ -58,9 +58,10 @@ struct Run: AsyncParsableCommand {
         let statistics = try await client.statistics()
         progress.show(Int(statistics.totals.acked))
         if condition(statistics) { return }
-        for child in workers + [producer] where child.exitStatus.map({ child !== producer || $0 != 0 }) ?? false {
-          throw DemonstrationError("\(child.name) ended early: see .demo/\(child.name).log")
+        let broken = (workers + [producer]).first { child in
+          child.exitStatus.map { $0 != 0 || child !== producer } ?? false
         }
+        if let broken { throw DemonstrationError("\(broken.name) ended early: see .demo/\(broken.name).log") }
         try await Task.sleep(for: .milliseconds(10))
       }
     }
@@ -82,9 +83,10 @@ struct Run: AsyncParsableCommand {
     try broker.restart()
     progress.tell("broker restarted on the same log, serving after \(text(ContinuousClock.now - killed))")
 
+    // When the producer has ended, all jobs are there; when the broker then has none to do, all are done.
+    try await watch { _ in producer.exitStatus == 0 }
     try await watch { statistics in
-      let unfinished = ["ready", "delayed", "leased"].compactMap { statistics.numbers[$0] }.reduce(0, +)
-      return producer.exitStatus == 0 && unfinished == 0
+      ["ready", "delayed", "leased"].allSatisfy { statistics.numbers[$0] == 0 }
     }
     let time = ContinuousClock.now - begin
 
@@ -94,9 +96,7 @@ struct Run: AsyncParsableCommand {
       throw DemonstrationError("the producer has ids of \(ids.count) jobs for \(files.count) files")
     }
     var comparison = Comparison(expected: try sha256sums(of: files, in: folder), since: beginDate)
-    for (file, id) in zip(files, ids) {
-      comparison.add(file, try await result(of: id, client))
-    }
+    for (file, result) in zip(files, try await results(of: ids, client)) { comparison.add(file, result) }
     let executions = workers.flatMap(\.outputLines)
 
     client.shutDown()
@@ -111,13 +111,26 @@ struct Run: AsyncParsableCommand {
     return comparison.isGood
   }
 
-  /// The result of a finished job; nil if the broker knows of none.
-  private func result(of id: JobID, _ client: NuvomClient) async throws -> Checksum? {
-    do {
-      return try await client.wait(for: id).decodeResult()
-    } catch let error as NuvomError where error.code == .notFound {
-      return nil
+  /// The results of finished jobs; nil where the broker knows of none. Asks for many at a time: they share a connection.
+  private func results(of ids: [JobID], _ client: NuvomClient) async throws -> [Checksum?] {
+    var results: [JobID: Checksum] = [:]
+    for start in stride(from: 0, to: ids.count, by: 500) {
+      try await withThrowingTaskGroup(of: JobStatus?.self) { group in
+        for id in ids[start..<min(start + 500, ids.count)] {
+          group.addTask {
+            do {
+              return try await client.wait(for: id)
+            } catch let error as NuvomError where error.code == .notFound {
+              return nil
+            }
+          }
+        }
+        for try await status in group {
+          if let status { results[status.id] = try status.decodeResult() }
+        }
+      }
     }
+    return ids.map { results[$0] }
   }
 }
 

@@ -10,8 +10,9 @@ struct Work: AsyncParsableCommand {
   @Option(help: "Where the broker listens: HOST:PORT.")
   var connect: String
 
-  /// How long a job is ours before the broker hands it to another worker.
-  private static let lease = Duration.seconds(30)
+  /// How long a job is ours before the broker hands it to another worker. When the answer to a dequeue is lost in a crash, the jobs in it
+  /// wait for so long.
+  private static let lease = Duration.seconds(5)
 
   func run() async throws {
     let configuration = NuvomClient.Configuration(address: try BrokerAddress(connect), name: "checksums-worker")
