@@ -371,13 +371,14 @@ public final class Broker {
     pumpSnapshot(storage)
   }
 
-  /// Something that another thread has told (`notify`), now on the broker's thread.
+  /// Something that another thread has told (`notify`), now on the broker's thread. `endTurn` is to follow, as in any turn.
   public func receive(_ notice: BrokerNotice) {
     guard let storage else { return }
     switch notice {
     case .committed(let result):
       settle(.finished(result))
-      advance(storage)
+      // What an open turn has decided is not in the batch yet: its answers must not leave with, or before, an earlier turn's events.
+      if !isInTurn { advance(storage) }
     case .snapshotReady:
       if case .telling(let feed, let waiting, _) = snapshot {
         snapshot = .telling(feed, waiting: waiting, isBlocked: false)
