@@ -70,12 +70,22 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       path: "Sources/Tools/nuvom", swiftSettings: strict),
+
+    // Examples: what a user's program looks like. `make demo` runs this one.
+    .executableTarget(
+      name: "checksums",
+      dependencies: [
+        "NuvomClient", "MessagePack", unixSignals,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      path: "Examples/Checksums", swiftSettings: strict),
 
     // Tests: one target a module, and those of the whole.
     tests("MessagePackTests", ["MessagePack"]),
@@ -87,6 +97,7 @@ let package = Package(
     tests(
       "NuvomClientTests",
       ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),

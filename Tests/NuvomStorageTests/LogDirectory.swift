@@ -114,7 +114,7 @@ final class OpenLog {
       return .failure(StorageError(.cancelled, "one is being written", path: ""))
     }
     for chunk in chunks {
-      while !feed.offer(kind: 1, { buffer in Array(chunk.utf8).withUnsafeBytes { buffer.append($0) } }) {
+      while !feed.offer(kind: 1, once(chunk)) {
         _ = chunkTaken.take()
       }
     }
@@ -123,6 +123,16 @@ final class OpenLog {
   }
 
   func seal() throws { try storage.seal(at: time) }
+}
+
+/// Encodes one chunk that holds the text.
+func once(_ text: String) -> @Sendable (inout BatchBuffer) -> Bool {
+  let isGiven = Mutex(false)
+  return { buffer in
+    if isGiven.withLock({ given in defer { given = true }; return given }) { return false }
+    Array(text.utf8).withUnsafeBytes { buffer.append($0) }
+    return true
+  }
 }
 
 /// Opens the log once more and gives what was in it.

@@ -49,8 +49,9 @@ func exampleFrame() {
       Issue.record("refused")
       return
     }
-    #expect(request.method == .ping)
-    #expect(request.id.rawValue == 7)
+    let (method, id) = (request.method, request.id)
+    #expect(method == .ping)
+    #expect(id.rawValue == 7)
   }
 }
 

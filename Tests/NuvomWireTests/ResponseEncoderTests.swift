@@ -21,8 +21,11 @@ func frames(_ body: (inout MessageWriter) -> Void) throws -> [MessageValue] {
 }
 
 /// The response to request 17.
-func response(_ answer: Answer, outcome: Outcome = Outcome()) throws -> MessageValue? {
-  let frames = try frames { ResponseEncoder.encode(answer, to: RequestID(rawValue: 17), outcome: outcome, into: &$0) }
+func response(_ answer: Answer, outcome: borrowing Outcome = Outcome()) throws -> MessageValue? {
+  var writer = MessageWriter()
+  ResponseEncoder.encode(answer, to: RequestID(rawValue: 17), outcome: outcome, into: &writer)
+  let encoded = writer.bytes
+  let frames = try frames { copy in encoded.withUnsafeBytes { copy.raw($0) } }
   #expect(frames.count == 1)
   return frames.first
 }
@@ -71,7 +74,8 @@ func answers() throws {
     (.deleted(count: 2, more: true, refusals: 1..<2), ["deleted": 2, "more": true, "refused": [notFound]]),
   ]
   for (answer, result) in rows {
-    #expect(try response(answer, outcome: filledOutcome()) == [1, 17, nil, result])
+    let response = try response(answer, outcome: filledOutcome())
+    #expect(response == [1, 17, nil, result])
   }
 }
 

@@ -156,7 +156,7 @@ func minimalDequeue() throws {
     #expect(request.waitMilliseconds == 0)
     #expect(request.leaseMilliseconds == 30_000)
     #expect(request.settlements.isEmpty)
-    #expect(!request.isRemembered)
+    #expect(request.isRemembered == false)
   }
 }
 
@@ -178,7 +178,7 @@ func completeDequeue() throws {
     #expect(request.maximum == 10_000)
     #expect(request.waitMilliseconds == 3_600_000)
     #expect(request.leaseMilliseconds == 1)
-    #expect(request.isRemembered)
+    #expect(request.isRemembered == true)
   }
 }
 

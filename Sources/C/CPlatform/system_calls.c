@@ -6,6 +6,10 @@
 #include <pthread.h>
 #include <sys/file.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #if defined(F_OFD_SETLK)
 
 /* Locks of the open file description, not of the process: a second open in the same process is refused too,
@@ -56,3 +60,11 @@ int nuvom_file_allocate(int descriptor, int64_t size) {
 void nuvom_name_thread(const char *name) { (void)name; }
 
 #endif
+
+void nuvom_return_blocks(int size) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, size);
+#else
+  (void)size;
+#endif
+}

@@ -70,6 +70,8 @@ public final class Broker {
   private var commit = Commit.idle
   private var snapshot = SnapshotState.none
   private var snapshots: UInt64 = 0
+  /// After a snapshot that failed: when the next may be tried, in boot µs.
+  private var snapshotRetryAt = Int64.min
   private var hasMoreTimers = false
 
   /// The storage has failed: the process is to end. The owner is told once.
@@ -171,6 +173,8 @@ public final class Broker {
   private func end(_ peer: Peer, _ code: ErrorCode, retryAfterMilliseconds: UInt32? = nil) {
     ResponseEncoder.encodeGoodbye(code, retryAfterMilliseconds: retryAfterMilliseconds, into: &peer.told)
     peer.isEnding = true
+    // Or a job could be leased to somebody who is not told any more.
+    engine.endWaits(of: peer.connection)
     list(peer)
   }
 
@@ -242,9 +246,9 @@ public final class Broker {
         takeRare(from: peer)
       }
     case .refused(let refusal):
-      if !peer.isOpen, refusal.code != .badParameters || request.pointee.method != .hello {
-        return refuseFirst(refusal.id, .helloRequired, peer)
-      }
+      // The decoder knows the method of a request whose parameters it refuses.
+      let isHello = refusal.code == .badParameters && request.pointee.method == .hello
+      if !peer.isOpen, !isHello { return refuseFirst(refusal.id, .helloRequired, peer) }
       ResponseEncoder.encode(refusal, into: &peer.told)
       list(peer)
       if !peer.isOpen { end(peer, refusal.code) }
@@ -335,6 +339,8 @@ public final class Broker {
 
   /// Timers that one turn fires at most; the rest follow in the next, after connections had their say.
   private static let timersPerTurn = 2_000
+  /// What makes a snapshot fail, a full disk, seldom ends at once.
+  private static let snapshotRetryMicroseconds: Int64 = 10_000_000
   /// Pages that one part of a snapshot copies: about 0.1 ms.
   private static let pagesPerPart = 128
 
@@ -377,7 +383,7 @@ public final class Broker {
     switch notice {
     case .committed(let result):
       settle(.finished(result))
-      // What an open turn has decided is not in the batch yet: its answers must not leave with, or before, an earlier turn's events.
+      // In the middle of a turn its end goes on: what it has told so far is in no batch yet.
       if !isInTurn { advance(storage) }
     case .snapshotReady:
       if case .telling(let feed, let waiting, _) = snapshot {
@@ -386,7 +392,10 @@ public final class Broker {
     case .snapshotEnded(let result):
       engine.endSnapshot()
       snapshot = .none
-      if case .success = result { snapshots += 1 }
+      switch result {
+      case .success: snapshots += 1
+      case .failure: snapshotRetryAt = clock().boot + Self.snapshotRetryMicroseconds
+      }
     }
     pumpSnapshot(storage)
   }
@@ -415,7 +424,7 @@ public final class Broker {
 
   private func isSnapshotDue(_ storage: any Storage) -> Bool {
     storage.snapshotEstimate = engine.liveBytes
-    return storage.isSnapshotDue
+    return storage.isSnapshotDue && clock().boot >= snapshotRetryAt
   }
 
   /// Takes note of how a commit went, and lets out what waited for it.
@@ -508,13 +517,19 @@ public final class Broker {
     let isTaken =
       switch part {
       case .header(let bytes):
-        feed.offer(kind: SnapshotChunkKind.header.rawValue) { buffer in bytes.withUnsafeBytes { buffer.append($0) } }
+        feed.offer(kind: SnapshotChunkKind.header.rawValue, Self.pieces(SnapshotEncoder(bytes)))
       case .chunk(let chunk):
-        feed.offer(kind: SnapshotChunkKind.table.rawValue) { buffer in
-          chunk.encoded().withUnsafeBytes { buffer.append($0) }
-        }
+        feed.offer(kind: SnapshotChunkKind.table.rawValue, Self.pieces(chunk.encoder()))
       }
     snapshot = .telling(feed, waiting: isTaken ? nil : part, isBlocked: !isTaken)
+  }
+
+  private static func pieces(_ encoder: SnapshotEncoder) -> @Sendable (inout BatchBuffer) -> Bool {
+    { buffer in
+      guard let piece = encoder.next() else { return false }
+      piece.withUnsafeBytes { buffer.append($0) }
+      return true
+    }
   }
 
   // MARK: The end
@@ -530,7 +545,7 @@ public final class Broker {
 
   /// Whether everything decided is durable and everything told has left.
   public var isQuiet: Bool {
-    guard case .idle = commit else { return false }
+    guard !isInTurn, case .idle = commit else { return false }
     return batch.isEmpty && told.isEmpty && held.isEmpty
   }
 

@@ -5,8 +5,8 @@ public import NuvomWAL
 
 /// Builds an engine from what a log holds: the newest snapshot, then the events after it.
 public final class EngineRecovery: RecoveryHandler {
-  /// The engine so far; complete when the storage is open.
-  public private(set) var engine: Engine
+  private var engine: Engine
+  private var isInSnapshot = false
   private let configuration: EngineConfiguration
   private let now: Time
 
@@ -26,6 +26,22 @@ public final class EngineRecovery: RecoveryHandler {
   /// Begins anew: a snapshot that was tried before was not usable.
   public func snapshotBegins(_ header: SnapshotHeader) throws {
     engine = Engine(configuration, now: now)
+    isInSnapshot = true
+  }
+
+  /// The engine, when the storage is open: everything was read.
+  public func finished() throws -> Engine {
+    try checkSnapshot()
+    return engine
+  }
+
+  /// Looks once, behind the snapshot's last chunk, whether it was whole.
+  private func checkSnapshot() throws {
+    guard isInSnapshot else { return }
+    isInSnapshot = false
+    if !engine.isRestored {
+      throw Inconsistency(description: "the snapshot lacks parts of what it lists; keep a copy of the directory and report this")
+    }
   }
 
   /// Restores a chunk of the snapshot.
@@ -44,6 +60,7 @@ public final class EngineRecovery: RecoveryHandler {
 
   /// Applies a batch of events.
   public func batch(_ batch: Batch) throws {
+    try checkSnapshot()
     if !engine.replay(batch.body) {
       throw Inconsistency(
         description:

@@ -40,9 +40,16 @@ public final class NuvomServer: Service {
   private func serve(on group: MultiThreadedEventLoopGroup) async throws {
     let eventLoop = group.next()
     let failure = eventLoop.makePromise(of: Void.self)
-    let box = try await eventLoop.submit { [configuration, logger] in
-      try LoopBox(Self.makeLoop(eventLoop, configuration, logger, failure))
-    }.get()
+    let box: LoopBox
+    do {
+      box = try await eventLoop.submit { [configuration, logger] in
+        try LoopBox(Self.makeLoop(eventLoop, configuration, logger, failure))
+      }.get()
+    } catch {
+      // A promise that nobody keeps ends a debug build.
+      failure.fail(error)
+      throw error
+    }
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 4_096)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -97,9 +104,10 @@ public final class NuvomServer: Service {
       storage = opened
       log(report, logger)
     }
-    recovery.engine.resume(at: systemTime())
+    let engine = try recovery.finished()
+    engine.resume(at: systemTime())
     let broker = Broker(
-      engine: recovery.engine, storage: storage,
+      engine: engine, storage: storage,
       configuration: BrokerConfiguration(
         server: "nuvom/\(configuration.version)", fsync: configuration.fsyncName),
       transport: loop, clock: systemTime, notify: notify)

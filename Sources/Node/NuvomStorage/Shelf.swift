@@ -19,7 +19,7 @@ final class Shelf: Sendable {
   /// A chunk that waits to be encoded.
   struct Chunk {
     let kind: UInt32
-    let encode: @Sendable (inout BatchBuffer) -> Void
+    let encode: @Sendable (inout BatchBuffer) -> Bool
   }
 
   /// The snapshot being written, as far as the loop and the thread share it.

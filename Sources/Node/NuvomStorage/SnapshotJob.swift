@@ -39,7 +39,7 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
 
   // MARK: Called by the loop
 
-  func offer(kind: UInt32, _ encode: @escaping @Sendable (inout BatchBuffer) -> Void) -> Bool {
+  func offer(kind: UInt32, _ encode: @escaping @Sendable (inout BatchBuffer) -> Bool) -> Bool {
     precondition(kind < ChunkHeader.footerKind, "the footer is written by finish")
     return shelf.monitor.notify { state in
       guard let job = state.job, job.feed === self else { return true }
@@ -67,12 +67,13 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
   // MARK: Called by the shelf's thread
 
   func write(_ chunk: Shelf.Chunk) {
-    chunk.encode(&buffer)
     do throws(StorageError) {
       let file = try open()
-      try append(buffer.sealChunk(kind: chunk.kind, index: chunks, seed: seed), to: file)
-      chunks += 1
-      buffer.removeAll()
+      while chunk.encode(&buffer) {
+        try append(buffer.sealChunk(kind: chunk.kind, index: chunks, seed: seed), to: file)
+        chunks += 1
+        buffer.removeAll()
+      }
       shelf.monitor.withLock { $0.job?.bytes = offset }
     } catch {
       end(.failure(error))

@@ -64,12 +64,13 @@ public struct SnapshotInfo: Sendable, Equatable {
 
 /// Takes the chunks of a snapshot being written.
 public protocol SnapshotFeed: AnyObject, Sendable {
-  /// Hands over the next chunk as a function that encodes it, which the snapshot thread calls with an empty buffer.
+  /// Hands over the next chunks as a function that encodes them, which the snapshot thread calls with an empty buffer for each chunk until
+  /// it answers false (and leaves the buffer empty). A chunk is at most `ChunkHeader.maximumBodyLength` long.
   ///
   /// Gives false, and keeps nothing, while as many chunks are waiting as may; the `ready` function given at the beginning is called when
   /// there is room again. Chunks are written in the order given. `kind` must be below `ChunkHeader.footerKind`. After a failure or a
   /// cancel, chunks are taken and dropped.
-  func offer(kind: UInt32, _ encode: @escaping @Sendable (inout BatchBuffer) -> Void) -> Bool
+  func offer(kind: UInt32, _ encode: @escaping @Sendable (inout BatchBuffer) -> Bool) -> Bool
   /// Says that all chunks were offered; the completion follows when the file is durable and what it replaces is gone. Call once.
   func finish()
   /// Gives the snapshot up; the completion follows with `cancelled`. Does nothing after the end.

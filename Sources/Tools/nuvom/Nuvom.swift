@@ -1,29 +1,89 @@
 import ArgumentParser
-import Glibc
-import Logging
-import NuvomServer
-import ServiceLifecycle
+import NuvomStorage
+
+/// The version of this build.
+let nuvomVersion = "0.1.0"
 
 @main
 struct Nuvom: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "nuvom", subcommands: [BrokerCommand.self])
+  static let configuration = CommandConfiguration(
+    commandName: "nuvom",
+    abstract: "A job broker: takes jobs, keeps them on disk, hands each to a worker until one says it is done.",
+    discussion: """
+      FIRST STEPS
+        nuvom broker &              start a broker here, on 127.0.0.1:8866
+        nuvom enqueue resize --kwargs '{"width": 80}'
+                                    hand it a job; prints the job's id
+        nuvom dequeue               take it; prints id, token and payload
+        nuvom ack ID TOKEN          say that it is done
+        nuvom queues                see what is where
+
+      Every setting is a flag, an environment variable NUVOM_…, or a line of the \
+      file .env in the working directory; the first of these wins. `nuvom config` \
+      shows all settings and where they come from. Every command that prints takes \
+      --json.
+
+      \(ExitStatus.explanation)
+      """,
+    version: nuvomVersion,
+    subcommands: [],
+    groupedSubcommands: [
+      CommandGroup(name: "Broker", subcommands: [BrokerCommand.self, WALCommand.self, ConfigCommand.self]),
+      CommandGroup(
+        name: "Producer", subcommands: [EnqueueCommand.self, GetCommand.self, WaitCommand.self, CancelCommand.self]),
+      CommandGroup(
+        name: "Worker",
+        subcommands: [
+          DequeueCommand.self, AckCommand.self, NackCommand.self, ReleaseCommand.self, ExtendCommand.self,
+        ]),
+      CommandGroup(
+        name: "Operator",
+        subcommands: [
+          QueuesCommand.self, QueueCommand.self, PauseCommand.self, ResumeCommand.self, PurgeCommand.self,
+          DeadCommand.self, StatsCommand.self, PingCommand.self, VersionCommand.self,
+        ]),
+    ])
+
+  /// Runs the command of the command line; every failure becomes one line and an exit status.
+  static func main() async {
+    let failure: Failure
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+      return
+    } catch let error as Failure {
+      failure = error
+    } catch let error as StorageError {
+      failure = Failure(error)
+    } catch {
+      // Help, version, what is wrong with the command line, which the parser explains itself; and statuses without a word.
+      if error is ExitCode || exitCode(for: error) != .failure { exit(withError: error) }
+      failure = Failure(.internal, "\(error)")
+    }
+    Output.remark(failure.line)
+    exit(withError: ExitCode(failure.status.rawValue))
+  }
 }
 
-struct BrokerCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "broker")
-  @Option var data = "nuvom-data"
-  @Option var listen = "127.0.0.1:8866"
-  @Option var fsync = "always"
-  @Flag var ephemeral = false
-  func run() async throws {
-    var configuration = ServerConfiguration(version: "0.1.0")
-    configuration.port = Int(listen.split(separator: ":")[1]) ?? 0
-    configuration.memoryLimit = 8 << 30
-    configuration.directory = ephemeral ? nil : data
-    if fsync.hasPrefix("interval") { configuration.sync = .interval(milliseconds: 1000) }
-    if fsync == "never" { configuration.sync = .never }
-    let server = NuvomServer(configuration: configuration, logger: Logger(label: "nuvom")) { print("nuvom: listening on \($0):\($1)"); fflush(nil) }
-    let group = ServiceGroup(services: [server], gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "nuvom"))
-    try await group.run()
+struct VersionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "version", abstract: "Print the version of this program and of the protocol it speaks.")
+
+  @OptionGroup var form: OutputForm
+
+  func run() throws {
+    try form.output.answer(["version": .string(nuvomVersion), "protocol": 1], ["nuvom \(nuvomVersion)"])
   }
+}
+
+/// How a command prints.
+struct OutputForm: ParsableArguments {
+  @Flag(name: .customLong("json"), help: "Print one JSON document.")
+  var isJSON = false
+
+  var output: Output { Output(isJSON: isJSON) }
 }

@@ -29,4 +29,7 @@ int nuvom_file_allocate(int descriptor, int64_t size);
 /* Names the calling thread, for debuggers and top; at most 15 bytes of it. */
 void nuvom_name_thread(const char *name);
 
+/* From now on blocks of at least `size` bytes come from the system and go back to it when they are freed. */
+void nuvom_return_blocks(int size);
+
 #endif

@@ -329,7 +329,9 @@ extension Engine {
       return isCancelled && job.pointee.token == settlement.token ? .cancelled : .leaseLost
     }
     guard job.pointee.token == settlement.token else { return .leaseLost }
-    if settlement.result.count > 1_024, events.count + settlement.result.count > scalars.pointee.diskRoom {
+    if settlement.result.count > 1_024, events.count + settlement.result.count > scalars.pointee.diskRoom,
+      body(of: job).retentionMilliseconds > 0
+    {
       return .diskFull
     }
     return nil
@@ -453,13 +455,7 @@ extension Engine {
         continue
       }
       if jobs.pointer(id.slot).pointee.state == .leased { leased.append(id) }
-      var details: JobDetails?
-      if !waiting.jobWaiters.isEmpty, waiting.jobWaiters[id] != nil { details = self.details(of: id) }
-      record(.cancelled(id))
-      if var details {
-        details.state = .cancelled
-        tellWaiters(details, into: &outcome)
-      }
+      cancel(id, into: &outcome)
       cancelled.append(id)
     }
     let firstID = outcome.ids.count
@@ -469,6 +465,22 @@ extension Engine {
     return .cancelled(
       ids: firstID..<firstLeased, leased: firstLeased..<outcome.ids.count,
       refusals: firstRefusal..<outcome.refusals.count)
+  }
+
+  /// Cancels a job that has not finished, and tells those who wait for it.
+  func cancel(_ id: JobID, into outcome: inout Outcome) {
+    var details: JobDetails?
+    if !waiting.jobWaiters.isEmpty, waiting.jobWaiters[id] != nil { details = self.details(of: id) }
+    record(.cancelled(id))
+    // Taken before, because without retention the job is gone now.
+    if var details {
+      details.state = .cancelled
+      details.finishedAtMilliseconds = now.wallMilliseconds
+      details.dueAtMilliseconds = nil
+      details.token = nil
+      details.leaseMillisecondsLeft = nil
+      tellWaiters(details, into: &outcome)
+    }
   }
 
   private func cancelRefusal(_ id: JobID) -> ErrorCode? {
@@ -496,7 +508,11 @@ extension Engine {
         }
       }
     }
-    if !request.jobs.isEmpty, let refusal = budgetRefusal(request, 0..<request.jobs.count) { return refusal }
+    if let first = request.operations.firstIndex(where: { $0.method == .enqueue }),
+      case .refused(let code, _, let retryAfter)? = budgetRefusal(request, 0..<request.jobs.count)
+    {
+      return .refused(code, operation: first, retryAfterMilliseconds: retryAfter)
+    }
     var results: [Answer] = []
     results.reserveCapacity(request.operations.count)
     for operation in request.operations {

@@ -19,7 +19,7 @@ extension Engine {
       let isPaused = request.method == .pause
       if (queues.pointer(queue).pointee.isPaused != 0) != isPaused { record(.queuePaused(queue, isPaused)) }
       return .done
-    case .purge: return purge(request)
+    case .purge: return purge(request, into: &outcome)
     case .deadList: return listDead(request.filter)
     case .deadReplay, .deadDelete: return changeDead(request, into: &outcome)
     default: return .done
@@ -145,7 +145,7 @@ extension Engine {
   // MARK: Purging
 
   /// Cancels ready jobs, then delayed ones, of a queue. A delayed job is found by a scan, of which one call does a bounded part.
-  private func purge(_ request: borrowing Request) -> Answer {
+  private func purge(_ request: borrowing Request, into outcome: inout Outcome) -> Answer {
     guard let queue = queueNames.find(request.queues[0]) else { return .refused(.notFound) }
     var purged = 0
     var list = queues.pointer(queue).pointee.firstList
@@ -154,7 +154,7 @@ extension Engine {
       if head == JobRecord.noLink {
         list = readyLists.pointer(list).pointee.nextList
       } else {
-        record(.cancelled(id(ofLive: head)))
+        cancel(id(ofLive: head), into: &outcome)
         purged += 1
       }
     }
@@ -167,7 +167,7 @@ extension Engine {
       }
       let job = jobs.pointer(slot)
       if job.pointee.queue == queue, job.pointee.state == .delayed {
-        record(.cancelled(id(ofLive: slot)))
+        cancel(id(ofLive: slot), into: &outcome)
         purged += 1
       }
       scanned += 1

@@ -21,6 +21,9 @@ extension Engine {
     waiting.disconnect(connection)
   }
 
+  /// A connection is ending: what it waits for is not answered any more, so that no job is leased to it.
+  public func endWaits(of connection: ConnectionID) { waiting.endWaits(of: connection) }
+
   /// Whether a connection has requests that wait (dequeue, wait).
   public func isWaiting(_ connection: ConnectionID) -> Bool {
     (waiting.session(connection)?.pointee.waiterCount ?? 0) > 0
@@ -48,14 +51,18 @@ extension Engine {
       bootTimers.remove(record.pointee.timer)
       record.pointee.timer = JobRecord.noTimer
     }
-    let replaced = waiting.connectionOfClient.updateValue(connection, forKey: client)
+    let former = waiting.connectionOfClient.updateValue(connection, forKey: client)
+    let replaced = former == connection ? nil : former
+    // What it might still say is not said for the client any more.
+    if let replaced { waiting.session(replaced)?.pointee.client = JobRecord.noLink }
     session.pointee.client = client
-    return Welcome(highestRequest: record.pointee.highest, replaced: replaced == connection ? nil : replaced)
+    return Welcome(highestRequest: record.pointee.highest, replaced: replaced)
   }
 
   /// Gives back deliveries that could not be handed to their connection any more. Their attempt is not counted.
   public func giveBack(_ deliveries: [(id: JobID, token: LeaseToken)], into outcome: inout Outcome) {
-    for (id, token) in deliveries {
+    // Each goes to the front, so the last goes first: together they are in the order in which they were taken.
+    for (id, token) in deliveries.reversed() {
       guard let job = fitting(id, .leased), job.pointee.token == token else { continue }
       record(.released(id, delayMilliseconds: 0))
     }
@@ -184,12 +191,12 @@ extension Engine {
   private func read(_ reader: inout EventReader, into outcome: inout Outcome) -> Answer {
     func readIDs(_ reader: inout EventReader, _ outcome: inout Outcome) -> Range<Int> {
       let first = outcome.ids.count
-      for _ in 0..<reader.varint32() { outcome.ids.append(JobID(rawValue: reader.varint())) }
+      for _ in 0..<reader.itemCount() { outcome.ids.append(JobID(rawValue: reader.varint())) }
       return first..<outcome.ids.count
     }
     func readRefusals(_ reader: inout EventReader, _ outcome: inout Outcome) -> Range<Int> {
       let first = outcome.refusals.count
-      for _ in 0..<reader.varint32() {
+      for _ in 0..<reader.itemCount() {
         let id = JobID(rawValue: reader.varint())
         let token = LeaseToken(rawValue: reader.varint())
         outcome.refusals.append(Refusal(id: id, token: token, code: ErrorCode(rawValue: reader.byte()) ?? .leaseLost))
@@ -201,7 +208,7 @@ extension Engine {
     case .enqueued:
       let ids = readIDs(&reader, &outcome)
       let first = outcome.indexes.count
-      for _ in 0..<reader.varint32() { outcome.indexes.append(Int(reader.varint32())) }
+      for _ in 0..<reader.itemCount() { outcome.indexes.append(Int(reader.varint32())) }
       return .enqueued(ids: ids, duplicates: first..<outcome.indexes.count)
     case .cancelled:
       let ids = readIDs(&reader, &outcome)
@@ -209,7 +216,7 @@ extension Engine {
       return .cancelled(ids: ids, leased: leased, refusals: readRefusals(&reader, &outcome))
     case .results:
       var answers: [Answer] = []
-      for _ in 0..<reader.varint32() { answers.append(read(&reader, into: &outcome)) }
+      for _ in 0..<reader.itemCount() { answers.append(read(&reader, into: &outcome)) }
       return .results(answers)
     }
   }

@@ -161,8 +161,8 @@ extension Event {
     case .enqueued, .enqueuedDelayed, .enqueuedAt:
       let start: Moment =
         switch tag {
-        case .enqueuedDelayed: .after(milliseconds: reader.varint())
-        case .enqueuedAt: .at(milliseconds: reader.varint())
+        case .enqueuedDelayed: .after(milliseconds: reader.milliseconds())
+        case .enqueuedAt: .at(milliseconds: reader.milliseconds())
         default: .unspecified
         }
       let id = reader.id(partition: partition)
@@ -172,12 +172,12 @@ extension Event {
       let generation = reader.varint32()
       let id = reader.id(partition: partition)
       event = .keyTaken(
-        slot: slot, generation: generation, id, windowMilliseconds: reader.varint(), key: reader.counted())
+        slot: slot, generation: generation, id, windowMilliseconds: reader.milliseconds(), key: reader.counted())
     case .keyFreed: event = .keyFreed(slot: reader.varint32())
     case .becameReady: event = .becameReady(reader.id(partition: partition))
     case .leased:
       let id = reader.id(partition: partition)
-      event = .leased(id, LeaseToken(rawValue: reader.varint()), leaseMilliseconds: reader.varint32())
+      event = .leased(id, reader.token(), leaseMilliseconds: reader.varint32())
     case .extended: event = .extended(reader.id(partition: partition), leaseMilliseconds: reader.varint32())
     case .acked: event = .acked(reader.id(partition: partition), result: nil)
     case .ackedWithResult: event = .acked(reader.id(partition: partition), result: reader.counted())
@@ -189,7 +189,7 @@ extension Event {
       let id = reader.id(partition: partition)
       guard let next = Next.read(from: &reader) else { return nil }
       event = .leaseExpired(id, next)
-    case .released: event = .released(reader.id(partition: partition), delayMilliseconds: reader.varint())
+    case .released: event = .released(reader.id(partition: partition), delayMilliseconds: reader.milliseconds())
     case .cancelled: event = .cancelled(reader.id(partition: partition))
     case .expired: event = .expired(reader.id(partition: partition))
     case .removed:
@@ -216,7 +216,7 @@ extension Event {
         client: reader.varint32(), RequestID(rawValue: reader.varint()), .encoded(reader.counted()))
     case .turn:
       let boot = Int64(bitPattern: reader.varint())
-      event = .turn(Time(boot: boot, wall: Int64(bitPattern: reader.varint())))
+      event = .turn(reader.checked(Time(boot: boot, wall: Int64(bitPattern: reader.varint()))))
     case .resumed: event = .resumed
     }
     return reader.isDamaged ? nil : event
@@ -244,7 +244,7 @@ extension Event.Next {
   static func read(from reader: inout EventReader) -> Event.Next? {
     switch reader.byte() {
     case 0: return .ready
-    case 1: return .delayed(milliseconds: reader.varint())
+    case 1: return .delayed(milliseconds: reader.milliseconds())
     case 2:
       if let reason = DeadReason(rawValue: reader.byte()) { return .dead(reason) }
     default: break

@@ -136,6 +136,37 @@ struct EventReader {
     return UInt32(truncatingIfNeeded: value)
   }
 
+  /// A duration or a time of the wall clock. Far beyond the protocol's ranges it is damage, and could overflow a sum.
+  @inline(__always)
+  mutating func milliseconds() -> UInt64 {
+    let value = varint()
+    if value > 1 << 50 { fail() }
+    return isDamaged ? 0 : value
+  }
+
+  /// The time of a turn; within 36,000 years, for the same reason.
+  mutating func checked(_ time: Time) -> Time {
+    let range = -Int64(1 << 60)...Int64(1 << 60)
+    if !range.contains(time.boot) || !range.contains(time.wall) { fail() }
+    return isDamaged ? Time(boot: 0, wall: 0) : time
+  }
+
+  mutating func token() -> LeaseToken {
+    let value = varint()
+    if value >= UInt64(Int64.max) { fail() }
+    return LeaseToken(rawValue: isDamaged ? 0 : value)
+  }
+
+  /// A number of items that follow, each of at least a byte.
+  mutating func itemCount() -> Int {
+    let count = varint()
+    guard count <= UInt64(bytes.count - position) else {
+      fail()
+      return 0
+    }
+    return Int(count)
+  }
+
   @inline(__always)
   mutating func take(_ count: Int) -> BorrowedBytes {
     guard count >= 0, count <= bytes.count - position else {

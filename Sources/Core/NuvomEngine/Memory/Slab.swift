@@ -70,6 +70,18 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     return header(index).pointee.free & Self.bit(slot) == 0 && generations(index)[Int(slot & 63)] == generation
   }
 
+  /// Whether the slot is live, whatever its generation. Safe for any number.
+  @inline(__always)
+  func isTaken(_ slot: UInt32) -> Bool {
+    let index = Int(slot >> 6)
+    guard index < state.pointee.pageCount, !directory[index].isReleased else { return false }
+    return header(index).pointee.free & Self.bit(slot) == 0
+  }
+
+  /// Whether the slot's page exists or would be the next to be opened: slots are given out no further than that, so a log that names
+  /// one beyond is damaged, and must not make the directory grow.
+  func isWithinReach(_ slot: UInt32) -> Bool { Int(slot >> 6) <= state.pointee.pageCount }
+
   /// The element of a live slot, to read. Valid until the slot is freed.
   @inline(__always)
   func pointer(_ slot: UInt32) -> UnsafePointer<Element> {

@@ -71,7 +71,7 @@ extension Engine {
     var reader = EventReader(bytes)
     guard reader.byte() == Self.stateVersion else { return false }
     let boot = reader.fixed(Int64.self)
-    scalars.pointee.now = Time(boot: boot, wall: reader.fixed(Int64.self))
+    scalars.pointee.now = reader.checked(Time(boot: boot, wall: reader.fixed(Int64.self)))
     scalars.pointee.previous = scalars.pointee.now
     scalars.pointee.nextToken = reader.fixed(UInt64.self)
     scalars.pointee.deadHead = reader.fixed(UInt32.self)
@@ -87,32 +87,71 @@ extension Engine {
     for number in 0..<reader.fixed(UInt32.self) {
       guard taskNames.add(reader.counted(), number: number) else { return false }
     }
-    return reader.isAtEnd && !reader.isDamaged
+    return reader.isAtEnd && !reader.isDamaged && scalars.pointee.nextToken < UInt64(Int64.max)
   }
 
   /// Reads another part. False if it does not fit: the file was made by something else.
   public func restoreChunk(_ bytes: BorrowedBytes) -> Bool {
     var reader = EventReader(bytes)
-    guard let table = SnapshotTable(rawValue: reader.byte()) else { return false }
+    let first = reader.byte()
+    guard let table = SnapshotTable(rawValue: first & ~SnapshotEncoder.attachmentBit) else { return false }
+    let isAttachments = first & SnapshotEncoder.attachmentBit != 0
     while !reader.isAtEnd {
-      switch table {
-      case .queues:
-        guard restorePage(&reader, of: queues, { slot, _, _ in slot < UInt32(queueNames.count) }) else { return false }
-      case .readyLists:
-        guard restorePage(&reader, of: readyLists, { _, _, _ in true }) else { return false }
-      case .jobs: guard restorePage(&reader, of: jobs, restoreJob) else { return false }
-      case .keys: guard restorePage(&reader, of: keys, restoreKey) else { return false }
-      case .clients: guard restorePage(&reader, of: clients, restoreClient) else { return false }
-      case .answers: guard restorePage(&reader, of: answers, restoreAnswer) else { return false }
+      if isAttachments {
+        guard restoreAttachment(&reader, table) else { return false }
+        continue
       }
+      let isRestored =
+        switch table {
+        case .queues: restorePage(&reader, of: queues) { slot, _ in slot < UInt32(queueNames.count) }
+        case .readyLists: restorePage(&reader, of: readyLists) { _, _ in true }
+        case .jobs:
+          restorePage(&reader, of: jobs) { _, job in
+            job.pointee.body = .none
+            job.pointee.history = .none
+            job.pointee.timer = JobRecord.noTimer
+            return job.pointee.isValid && Int(job.pointee.queue) < queueNames.count
+          }
+        case .keys:
+          restorePage(&reader, of: keys) { _, key in
+            key.pointee.key = .none
+            key.pointee.timer = JobRecord.noTimer
+            return true
+          }
+        case .clients:
+          restorePage(&reader, of: clients) { _, client in
+            client.pointee.name = .none
+            client.pointee.timer = JobRecord.noTimer
+            return true
+          }
+        case .answers:
+          restorePage(&reader, of: answers) { _, answer in
+            if answer.pointee.kind == AnswerRecord.Kind.encoded.rawValue { answer.pointee.value = 0 }
+            return true
+          }
+        }
+      if !isRestored { return false }
     }
     return !reader.isDamaged
   }
 
-  /// Reads a page; `restore` completes each live record from its attachments.
+  /// Whether every record has got what belongs to it. To be asked when all parts were read.
+  public var isRestored: Bool {
+    var isComplete = true
+    jobs.forEachLive { if jobs.pointer($0).pointee.body.isNone { isComplete = false } }
+    keys.forEachLive { if keys.pointer($0).pointee.key.isNone { isComplete = false } }
+    clients.forEachLive { if clients.pointer($0).pointee.name.isNone { isComplete = false } }
+    answers.forEachLive { slot in
+      let answer = answers.pointer(slot).pointee
+      if answer.kind == AnswerRecord.Kind.encoded.rawValue, answer.value == 0 { isComplete = false }
+    }
+    return isComplete
+  }
+
+  /// Reads a page; `check` says whether a record can be, and clears what points elsewhere.
   private func restorePage<Record: BitwiseCopyable>(
     _ reader: inout EventReader, of slab: borrowing Slab<Record>,
-    _ restore: (UInt32, UnsafeMutablePointer<Record>, inout EventReader) -> Bool
+    _ check: (UInt32, UnsafeMutablePointer<Record>) -> Bool
   ) -> Bool {
     let index = reader.fixed(UInt32.self)
     let count = reader.fixed(UInt32.self)
@@ -127,71 +166,54 @@ extension Engine {
     while live != 0 {
       let place = live.trailingZeroBitCount
       live &= live - 1
-      guard let record = reader.record(Record.self) else { return false }
+      guard let record = reader.record(Record.self), index < UInt32.max >> 6 else { return false }
       let element = (elements.baseAddress.unsafelyUnwrapped + place * stride).bindMemory(to: Record.self, capacity: 1)
       element.initialize(to: record)
-      guard restore(index << 6 | UInt32(place), element, &reader), !reader.isDamaged else { return false }
+      guard check(index << 6 | UInt32(place), element) else { return false }
     }
     return generations.withUnsafeBufferPointer {
       slab.restore(page: index, freeBitmap: free, generations: $0, elements: UnsafeRawBufferPointer(elements))
     }
   }
 
-  private func attachment(_ reader: inout EventReader, kind: UInt8, owner: UInt32) -> ArenaReference {
+  /// Reads bytes that hang on a record, and ties them to it.
+  private func restoreAttachment(_ reader: inout EventReader, _ table: SnapshotTable) -> Bool {
+    let slot = reader.fixed(UInt32.self)
+    let kind = reader.byte()
     let bytes = reader.take(Int(reader.fixed(UInt32.self)))
-    guard let source = bytes.baseAddress, bytes.count > 0 else { return .none }
-    let (reference, copy) = arena.append(kind: kind, owner: owner, length: bytes.count)
-    copy.copyMemory(from: source, byteCount: bytes.count)
-    return reference
-  }
-
-  private func restoreJob(
-    _ slot: UInt32, _ job: UnsafeMutablePointer<JobRecord>, _ reader: inout EventReader
-  ) -> Bool {
-    guard job.pointee.isValid, Int(job.pointee.queue) < queueNames.count else { return false }
-    let body = attachment(&reader, kind: RecordKind.body, owner: slot)
-    guard !body.isNone else { return false }
-    let bytes = arena.bytes(body)
-    guard bytes.count > JobBody.timeBytes,
-      let content = JobBody(BorrowedBytes(rebasing: bytes[JobBody.timeBytes...])),
-      Int(content.task) < taskNames.count
-    else { return false }
-    job.pointee.body = body
-    job.pointee.history = attachment(&reader, kind: RecordKind.history, owner: slot)
-    job.pointee.timer = JobRecord.noTimer
-    return true
-  }
-
-  private func restoreKey(
-    _ slot: UInt32, _ key: UnsafeMutablePointer<KeyRecord>, _ reader: inout EventReader
-  ) -> Bool {
-    key.pointee.key = attachment(&reader, kind: RecordKind.key, owner: slot)
-    guard !key.pointee.key.isNone else { return false }
-    // The seed of the hash is the broker's present one.
-    key.pointee.hash = hashing(arena.bytes(key.pointee.key))
-    key.pointee.timer = JobRecord.noTimer
-    keyIndex.insert(key.pointee.hash, slot)
-    return true
-  }
-
-  private func restoreClient(
-    _ slot: UInt32, _ client: UnsafeMutablePointer<ClientRecord>, _ reader: inout EventReader
-  ) -> Bool {
-    client.pointee.name = attachment(&reader, kind: RecordKind.clientName, owner: slot)
-    guard !client.pointee.name.isNone else { return false }
-    client.pointee.hash = hashing(arena.bytes(client.pointee.name))
-    client.pointee.timer = JobRecord.noTimer
-    clientIndex.insert(client.pointee.hash, slot)
-    return true
-  }
-
-  private func restoreAnswer(
-    _ slot: UInt32, _ answer: UnsafeMutablePointer<AnswerRecord>, _ reader: inout EventReader
-  ) -> Bool {
-    let reference = attachment(&reader, kind: RecordKind.answer, owner: slot)
-    if answer.pointee.kind == AnswerRecord.Kind.encoded.rawValue {
-      guard !reference.isNone else { return false }
-      answer.pointee.value = reference.rawValue
+    guard !reader.isDamaged, bytes.count > 0, let source = bytes.baseAddress else { return false }
+    func stored() -> ArenaReference {
+      let (reference, copy) = arena.append(kind: kind, owner: slot, length: bytes.count)
+      copy.copyMemory(from: source, byteCount: bytes.count)
+      return reference
+    }
+    switch (table, kind) {
+    case (.jobs, RecordKind.body):
+      guard jobs.isTaken(slot), jobs.pointer(slot).pointee.body.isNone, bytes.count > JobBody.timeBytes,
+        let content = JobBody(BorrowedBytes(rebasing: bytes[JobBody.timeBytes...])),
+        Int(content.task) < taskNames.count
+      else { return false }
+      jobs.mutable(slot).pointee.body = stored()
+    case (.jobs, RecordKind.history):
+      guard jobs.isTaken(slot), jobs.pointer(slot).pointee.history.isNone else { return false }
+      jobs.mutable(slot).pointee.history = stored()
+    case (.keys, RecordKind.key):
+      guard keys.isTaken(slot), keys.pointer(slot).pointee.key.isNone else { return false }
+      // The seed of the hash is the broker's present one.
+      keys.mutable(slot).pointee.hash = hashing(bytes)
+      keys.mutable(slot).pointee.key = stored()
+      keyIndex.insert(hashing(bytes), slot)
+    case (.clients, RecordKind.clientName):
+      guard clients.isTaken(slot), clients.pointer(slot).pointee.name.isNone else { return false }
+      clients.mutable(slot).pointee.hash = hashing(bytes)
+      clients.mutable(slot).pointee.name = stored()
+      clientIndex.insert(hashing(bytes), slot)
+    case (.answers, RecordKind.answer):
+      guard answers.isTaken(slot), answers.pointer(slot).pointee.kind == AnswerRecord.Kind.encoded.rawValue,
+        answers.pointer(slot).pointee.value == 0
+      else { return false }
+      answers.mutable(slot).pointee.value = stored().rawValue
+    default: return false
     }
     return true
   }

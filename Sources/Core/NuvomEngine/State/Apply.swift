@@ -146,7 +146,7 @@ extension Engine {
   ) -> Bool {
     if scalars.pointee.isReplaying {
       guard Int(queue) < queueNames.count, let content = JobBody(body), Int(content.task) < taskNames.count,
-        jobs.claim(slot: id.slot, generation: id.generation)
+        jobs.isWithinReach(id.slot), jobs.claim(slot: id.slot, generation: id.generation)
       else { return false }
     }
     let (reference, bytes) = arena.append(
@@ -504,7 +504,9 @@ extension Engine {
   private func applyKeyTaken(
     _ slot: UInt32, _ generation: UInt32, _ id: JobID, _ window: UInt64, _ key: BorrowedBytes
   ) -> Bool {
-    if scalars.pointee.isReplaying, !keys.claim(slot: slot, generation: generation) { return false }
+    if scalars.pointee.isReplaying {
+      guard keys.isWithinReach(slot), keys.claim(slot: slot, generation: generation) else { return false }
+    }
     let (reference, bytes) = arena.append(kind: RecordKind.key, owner: slot, length: key.count)
     if let source = key.baseAddress { bytes.copyMemory(from: source, byteCount: key.count) }
     let due = after(window)
@@ -518,7 +520,9 @@ extension Engine {
   // MARK: Clients
 
   private func applyClientNamed(_ slot: UInt32, _ generation: UInt32, _ name: BorrowedBytes) -> Bool {
-    if scalars.pointee.isReplaying, !clients.claim(slot: slot, generation: generation) { return false }
+    if scalars.pointee.isReplaying {
+      guard clients.isWithinReach(slot), clients.claim(slot: slot, generation: generation) else { return false }
+    }
     let (reference, bytes) = arena.append(kind: RecordKind.clientName, owner: slot, length: name.count)
     if let source = name.baseAddress { bytes.copyMemory(from: source, byteCount: name.count) }
     let hash = hashing(name)
@@ -592,9 +596,9 @@ extension Engine {
       let id = JobID(partition: configuration.partition, generation: jobs.generation(slot), slot: slot)
       switch job.pointee.state {
       case .ready:
-        job.pointee.stamp = UInt64(bitPattern: min(now.boot, Int64(bitPattern: job.pointee.stamp) + shift))
+        job.pointee.stamp = UInt64(bitPattern: min(now.boot, Int64(bitPattern: job.pointee.stamp) &+ shift))
       case .delayed where !job.pointee.has(JobRecord.Flags.dueIsWall):
-        job.pointee.stamp = UInt64(bitPattern: max(now.boot, Int64(bitPattern: job.pointee.stamp) + shift))
+        job.pointee.stamp = UInt64(bitPattern: max(now.boot, Int64(bitPattern: job.pointee.stamp) &+ shift))
       default: break
       }
       startTimers(id, job)
@@ -602,7 +606,7 @@ extension Engine {
     keys.forEachLive { slot in
       let key = keys.mutable(slot)
       if key.pointee.timer != JobRecord.noTimer { bootTimers.remove(key.pointee.timer) }
-      key.pointee.due = max(now.boot, key.pointee.due + shift)
+      key.pointee.due = max(now.boot, key.pointee.due &+ shift)
       key.pointee.timer = bootTimers.insert(
         due: key.pointee.due, subject: UInt64(slot), extra: 0, kind: TimerKind.keyWindow)
     }
@@ -636,7 +640,7 @@ extension Engine {
         startTimer(
           id, job, TimerKind.retention, due: after(max(UInt64(job.pointee.leaseMilliseconds), retention)))
       } else {
-        let age = max(0, now.wall - Int64(bitPattern: job.pointee.stamp))
+        let age = max(0, now.wall &- Int64(bitPattern: job.pointee.stamp))
         startTimer(id, job, TimerKind.retention, due: max(now.boot, after(retention) - age))
       }
     }

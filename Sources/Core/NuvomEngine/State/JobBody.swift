@@ -81,12 +81,12 @@ struct JobBody {
         guard let growth = Backoff.Growth(rawValue: reader.byte()) else { return nil }
         backoff = Backoff(
           growth: growth, baseMilliseconds: reader.varint32(), capMilliseconds: reader.varint32(),
-          jitterPercent: reader.byte())
+          jitterPercent: min(reader.byte(), 100))
       }
       if flags & Flag.timeout != 0 { timeoutMilliseconds = reader.varint32() }
       if flags & Flag.lease != 0 { leaseMilliseconds = reader.varint32() }
-      if flags & Flag.retention != 0 { retentionMilliseconds = reader.varint() }
-      if flags & Flag.expiry != 0 { expiryMilliseconds = reader.varint() }
+      if flags & Flag.retention != 0 { retentionMilliseconds = reader.milliseconds() }
+      if flags & Flag.expiry != 0 { expiryMilliseconds = reader.milliseconds() }
       if flags & Flag.headers != 0 { headers = reader.counted() }
       if flags & Flag.tags != 0 { tags = reader.counted() }
     }

@@ -174,8 +174,3 @@ enum RecordKind {
   static let clientName: UInt8 = 4
   static let answer: UInt8 = 5
 }
-
-extension Slab {
-  /// Whether the slot is live, whatever its generation. Safe for any number.
-  func isTaken(_ slot: UInt32) -> Bool { nextLive(from: slot) == slot }
-}

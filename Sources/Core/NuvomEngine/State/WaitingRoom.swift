@@ -96,7 +96,7 @@ final class WaitingRoom {
 
   func disconnect(_ connection: ConnectionID) {
     guard let session = session(connection) else { return }
-    while session.pointee.firstWaiter != JobRecord.noLink { remove(session.pointee.firstWaiter) }
+    endWaits(of: connection)
     if session.pointee.client != JobRecord.noLink, connectionOfClient[session.pointee.client] == connection {
       connectionOfClient[session.pointee.client] = nil
     }
@@ -104,6 +104,11 @@ final class WaitingRoom {
   }
 
   // MARK: Waiters
+
+  func endWaits(of connection: ConnectionID) {
+    guard let session = session(connection) else { return }
+    while session.pointee.firstWaiter != JobRecord.noLink { remove(session.pointee.firstWaiter) }
+  }
 
   /// Adds a waiter of a connection; nil if it has as many as allowed.
   func add(_ waiter: Waiter, due: Int64) -> UInt32? {

@@ -1,0 +1,35 @@
+# Nuvom's tasks. `make` lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build bench format clean packages
+
+SWIFT_FILES := Package.swift Sources Tests Examples
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+# DIR travels by the environment: its name may hold anything.
+demo: export DIR := $(value DIR)
+demo: build ## Kill a broker amid a real job; all results are compared with sha256sum. DIR=path: files of your own
+	@.build/release/checksums run $${DIR:+"$$DIR"}
+
+test: packages ## Check the format, build with warnings as errors, run all tests
+	@scripts/test
+
+build: packages ## Build nuvom and the example for release
+	@swift build -c release --product nuvom
+	@swift build -c release --product checksums
+
+bench: build ## Compare with beanstalkd and Redis on this machine (some minutes)
+	@scripts/install-packages Benchmarks/apt-packages.txt
+	@Benchmarks/compare.py --short
+
+format: ## Format all Swift files
+	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)
+
+clean: ## Remove everything that was built
+	rm -rf .build .demo
+
+packages:
+	@command -v swift >/dev/null || { echo "Swift 6.2 or newer is needed: https://www.swift.org/install/" >&2; exit 1; }
+	@scripts/install-packages .ci/apt-packages.txt

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Foundation
+import MessagePack
+
+/// Reading what a job or a result is made of.
+enum PayloadSource {
+  /// All bytes of a file; `-` is standard input.
+  static func file(_ path: String) throws -> [UInt8] {
+    do {
+      if path == "-" { return [UInt8](try FileHandle.standardInput.readToEnd() ?? Data()) }
+      return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    } catch {
+      let status: ExitStatus = FileManager.default.fileExists(atPath: path) ? .inputOutput : .missing
+      throw Failure(status, "\(path) cannot be read: \(error.localizedDescription)")
+    }
+  }
+}
+
+/// The four ways to give a job its payload, of which one is taken.
+struct PayloadOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Payload, as text.", valueName: "text"))
+  var payload: String?
+  @Option(help: ArgumentHelp("Payload, from a file; - is standard input.", valueName: "file"))
+  var payloadFile: String?
+  @Option(
+    help: ArgumentHelp("Positional arguments: a JSON array, sent as MessagePack {args, kwargs}.", valueName: "json"),
+    transform: JSONText.read)
+  var args: MessageValue?
+  @Option(
+    help: ArgumentHelp("Named arguments: a JSON object, sent as MessagePack {args, kwargs}.", valueName: "json"),
+    transform: JSONText.read)
+  var kwargs: MessageValue?
+
+  func validate() throws {
+    if let args {
+      guard case .array = args else { throw ValidationError("--args must be a JSON array, as in '[1, \"two\"]'") }
+    }
+    if let kwargs {
+      guard case .map = kwargs else { throw ValidationError("--kwargs must be a JSON object, as in '{\"width\": 80}'") }
+    }
+    let ways = [payload != nil, payloadFile != nil, args != nil || kwargs != nil]
+    guard ways.count(where: { $0 }) <= 1 else {
+      throw ValidationError("give the payload once: --payload, --payload-file, or --args and --kwargs")
+    }
+  }
+
+  /// The payload's bytes; none for none.
+  func bytes() throws -> [UInt8] {
+    if let payload { return [UInt8](payload.utf8) }
+    if let payloadFile { return try PayloadSource.file(payloadFile) }
+    if args == nil && kwargs == nil { return [] }
+    let arguments: MessageValue = ["args": args ?? [], "kwargs": kwargs ?? [:]]
+    do {
+      return try arguments.encoded()
+    } catch {
+      throw Failure(.usage, "--args and --kwargs cannot be sent: \(error)")
+    }
+  }
+}
