@@ -307,3 +307,11 @@ struct UTF8ValidationTests {
     #expect(valid > 1000)
   }
 }
+
+@Test("The kinds of values are numbered as the parser numbers them, without a gap: a cast relies on it")
+func kindNumbers() {
+  let kinds = (0...10 as ClosedRange<UInt8>).compactMap(MessageKind.init(rawValue:))
+  #expect(kinds.map(\.rawValue) == Array(0...10))
+  #expect(kinds.map { unsafeBitCast($0, to: UInt8.self) } == Array(0...10))
+  #expect(MessageKind(rawValue: 11) == nil)
+}

@@ -10,3 +10,5 @@ public typealias LeaseToken = NuvomModel.LeaseToken
 public typealias JobState = NuvomModel.JobState
 /// Why a job is a dead letter.
 public typealias DeadReason = NuvomModel.DeadReason
+/// What happened to jobs, counted since the broker's log began.
+public typealias Totals = NuvomModel.Totals

@@ -36,28 +36,6 @@ public struct QueueStatus: Hashable, Sendable {
   public var ackedPerSecond = 0.0
 }
 
-/// What happened to jobs, counted since the broker's log began.
-public struct Totals: Hashable, Sendable {
-  /// Enqueued.
-  public var enqueued: UInt64 = 0
-  /// Handed to workers.
-  public var delivered: UInt64 = 0
-  /// Acked.
-  public var acked: UInt64 = 0
-  /// Nacked.
-  public var nacked: UInt64 = 0
-  /// Given back.
-  public var released: UInt64 = 0
-  /// Whose lease ran out.
-  public var leaseExpired: UInt64 = 0
-  /// Not started in time.
-  public var expired: UInt64 = 0
-  /// Cancelled.
-  public var cancelled: UInt64 = 0
-  /// Became dead letters.
-  public var dead: UInt64 = 0
-}
-
 /// The broker in numbers.
 public struct BrokerStatistics: Hashable, Sendable {
   /// The broker's version.
