@@ -44,6 +44,7 @@ final class Producer: CrashClient, @unchecked Sendable {
   private let payloadSize: Int
   private let jobsPerRequest: Int
   private var lastRequest: UInt64 = 0
+  private var lastAnswered: UInt64 = 0
   private var lastKey: UInt64 = 0
   private var unanswered: [(request: UInt64, frame: [UInt8], keys: [UInt64])] = []
   /// Every acknowledged job: its key and id.
@@ -81,7 +82,8 @@ final class Producer: CrashClient, @unchecked Sendable {
 
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
-    try connection.hello(clientID: name)
+    let remembered = try connection.hello(clientID: name)[3]?["highest_request_id"]?.number ?? 0
+    if remembered < lastAnswered { complaints.append("\(name): request \(lastAnswered) was answered, \(remembered) is known") }
     for request in unanswered { connection.send(request.frame) }
     return connection
   }
@@ -108,6 +110,7 @@ final class Producer: CrashClient, @unchecked Sendable {
     guard let first = unanswered.first, answer[1] == .uint(first.request), case .array(let ids)? = answer[3]?["ids"],
       ids.count == first.keys.count
     else { return complaints.append("\(name) was answered \(answer)") }
+    lastAnswered = first.request
     for (key, id) in zip(first.keys, ids) { acknowledged.append((key, id.number)) }
     unanswered.removeFirst()
   }
@@ -141,6 +144,8 @@ final class Worker: CrashClient, @unchecked Sendable {
   private let leaseMilliseconds: UInt64
   private var lastRequest: UInt64 = 0
   private var unanswered: [(request: UInt64, frame: [UInt8], settles: [Int], askedAt: UInt64)] = []
+  /// Of those that settled something: others are not remembered.
+  private var lastAnswered: UInt64 = 0
   private var toSettle: [Int] = []
   private(set) var deliveries: [Delivery] = []
   private(set) var complaints: [String] = []
@@ -176,7 +181,8 @@ final class Worker: CrashClient, @unchecked Sendable {
 
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
-    try connection.hello(clientID: name)
+    let remembered = try connection.hello(clientID: name)[3]?["highest_request_id"]?.number ?? 0
+    if remembered < lastAnswered { complaints.append("\(name): request \(lastAnswered) was answered, \(remembered) is known") }
     for index in unanswered.indices {
       unanswered[index].askedAt = DispatchTime.now().uptimeNanoseconds
       connection.send(unanswered[index].frame)
@@ -213,6 +219,7 @@ final class Worker: CrashClient, @unchecked Sendable {
       case .array(let jobs)? = answer[3]?["jobs"]
     else { return complaints.append("\(name) was answered \(answer)") }
     let request = unanswered.remove(at: place)
+    if !request.settles.isEmpty { lastAnswered = max(lastAnswered, request.request) }
     var refused: Set<UInt64> = []
     if case .array(let refusals)? = answer[3]?["refused"] {
       for refusal in refusals {

@@ -362,7 +362,12 @@ final class EngineWorld {
   private func endSnapshot() {
     while let chunk = engine.nextSnapshotChunk(pages: 100) { pending?.chunks.append(chunk) }
     if let pending {
-      snapshot = Snapshot(batches: pending.batches, parts: [pending.header] + pending.chunks.map { $0.encoded() })
+      var parts = [pending.header]
+      for chunk in pending.chunks {
+        let encoder = chunk.encoder()
+        while let piece = encoder.next() { parts.append(piece) }
+      }
+      snapshot = Snapshot(batches: pending.batches, parts: parts)
     }
     engine.endSnapshot()
     pending = nil

@@ -377,7 +377,7 @@ public final class Broker {
     pumpSnapshot(storage)
   }
 
-  /// Something that another thread has told (`notify`), now on the broker's thread.
+  /// Something that another thread has told (`notify`), now on the broker's thread. `endTurn` is to follow, as in any turn.
   public func receive(_ notice: BrokerNotice) {
     guard let storage else { return }
     switch notice {

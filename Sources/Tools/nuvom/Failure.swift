@@ -64,7 +64,8 @@ extension Failure {
     var message = error.message
     var cause = error.cause
     if error.code == .unreachable {
-      cause = cause ?? error.message
+      // That nobody listens there is said below, in fewer words.
+      cause = error.message.contains("Connection refused") ? nil : cause ?? error.message
       message = "no broker answers at \(broker); start one with `nuvom broker`, or name it with --connect HOST:PORT"
     }
     if let field = error.field { message += "; field \(field)" }

@@ -21,7 +21,8 @@ struct Nuvom: AsyncParsableCommand {
       Every setting is a flag, an environment variable NUVOM_…, or a line of the \
       file .env in the working directory; the first of these wins. `nuvom config` \
       shows all settings and where they come from. Every command that prints takes \
-      --json.
+      --json. For the shell's completion of commands and flags: \
+      nuvom --generate-completion-script bash (or zsh, fish).
 
       \(ExitStatus.explanation)
       """,
