@@ -12,7 +12,7 @@ struct Work: AsyncParsableCommand {
 
   /// How long a job is ours before the broker hands it to another worker. When the answer to a dequeue is lost in a crash, the jobs in it
   /// wait for so long.
-  private static let lease = Duration.seconds(5)
+  private static let lease = Duration.seconds(2)
 
   func run() async throws {
     let configuration = NuvomClient.Configuration(address: try BrokerAddress(connect), name: "checksums-worker")
@@ -47,7 +47,7 @@ struct Work: AsyncParsableCommand {
 
   private func extendLeases(of jobs: [LeasedJob], with client: NuvomClient) async throws {
     while true {
-      try await Task.sleep(for: Self.lease / 3)
+      try await Task.sleep(for: Self.lease / 4)
       _ = try await client.settle(jobs.map { .extend($0) })
     }
   }
