@@ -60,11 +60,13 @@ let package = Package(
     module(
       "Node", "NuvomBroker",
       ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
-    module("Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    module(
+      "Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", nio, nioPosix, logging, lifecycle]),
 
     // Client: what a Swift program links.
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
-    module("Client", "NuvomClient", ["NuvomConnection", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    module(
+      "Client", "NuvomClient", ["NuvomConnection", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
 
     // Tools: arguments and terminal.
     .executableTarget(

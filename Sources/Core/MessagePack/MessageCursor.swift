@@ -19,9 +19,9 @@ public struct MessageCursor {
   // MARK: Looking
 
   /// What the value here is.
-  //
-  // A cast, because the failable initializer is an outlined call for every value (25 ns of a small frame). It is sound: the parser writes
-  // only 0…10, and the cases are these numbers in this order (held by a test).
+  ///
+  /// A cast, because the failable initializer is an outlined call for every value (25 ns of a small frame). It is sound: the parser
+  /// writes only 0…10, and the cases are these numbers in this order (held by a test).
   @inlinable public var kind: MessageKind { unsafeBitCast(token.pointee.kind, to: MessageKind.self) }
 
   /// Whether the message is over.

@@ -40,7 +40,8 @@ public final class EngineRecovery: RecoveryHandler {
     guard isInSnapshot else { return }
     isInSnapshot = false
     if !engine.isRestored {
-      throw Inconsistency(description: "the snapshot lacks parts of what it lists; keep a copy of the directory and report this")
+      throw Inconsistency(
+        description: "the snapshot lacks parts of what it lists; keep a copy of the directory and report this")
     }
   }
 
@@ -64,7 +65,8 @@ public final class EngineRecovery: RecoveryHandler {
     if !engine.replay(batch.body) {
       throw Inconsistency(
         description:
-          "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this")
+          "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this"
+      )
     }
   }
 }

@@ -131,7 +131,8 @@ public final class NuvomServer: Service {
         metadata: ["file": "\(torn.path)", "offset": "\(torn.offset)", "reason": "\(torn.reason)"])
     }
     for rejected in report.rejectedSnapshots {
-      logger.warning("a snapshot was not usable", metadata: ["file": "\(rejected.path)", "problem": "\(rejected.problem)"])
+      logger.warning(
+        "a snapshot was not usable", metadata: ["file": "\(rejected.path)", "problem": "\(rejected.problem)"])
     }
   }
 }
