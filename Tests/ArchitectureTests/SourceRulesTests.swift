@@ -21,9 +21,11 @@ struct SourceRulesTests {
       folder: "Core/NuvomEngine", forbidden: ["MessagePack", "NuvomWire", "NuvomWAL", "CPlatform", "Synchronization"],
       reason: "the engine is a state machine, apart from wire, disk and threads"),
     ImportRule(
-      folder: "Core/NuvomWire", forbidden: ["NuvomEngine", "NuvomWAL"], reason: "the wire carries words, and does nothing"),
+      folder: "Core/NuvomWire", forbidden: ["NuvomEngine", "NuvomWAL"],
+      reason: "the wire carries words, and does nothing"),
     ImportRule(
-      folder: "Core/NuvomWAL", forbidden: ["Nuvom*", "MessagePack"], reason: "the log's format does not know what it keeps"),
+      folder: "Core/NuvomWAL", forbidden: ["Nuvom*", "MessagePack"],
+      reason: "the log's format does not know what it keeps"),
     ImportRule(
       folder: "Core/MessagePack", forbidden: ["Nuvom*"], reason: "the codec does not know what it carries"),
     ImportRule(folder: "Core/NuvomModel", forbidden: ["*"], reason: "the words stand on nothing"),
@@ -37,7 +39,8 @@ struct SourceRulesTests {
       folder: "Node", forbidden: ["NuvomClient", "NuvomConnection", "ArgumentParser"],
       reason: "the broker is neither client nor tool"),
     ImportRule(
-      folder: "Client", forbidden: ["NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "NuvomServer", "ArgumentParser"],
+      folder: "Client",
+      forbidden: ["NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "NuvomServer", "ArgumentParser"],
       reason: "a client knows the protocol, never the broker's inside"),
     ImportRule(
       folder: "Client/NuvomConnection", forbidden: ["NIO*", "Foundation*", "Glibc", "Dispatch"],
@@ -55,7 +58,9 @@ struct SourceRulesTests {
     }
   }
 
-  @Test("No source traps on what it was given, nor leaves work for later", arguments: ["try!", "fatalError(", "as!", "TODO", "FIXME"])
+  @Test(
+    "No source traps on what it was given, nor leaves work for later",
+    arguments: ["try!", "fatalError(", "as!", "TODO", "FIXME"])
   func words(forbidden: String) throws {
     for file in try SourceFile.all(below: "") {
       for (number, line) in file.code.enumerated() where line.contains(forbidden) {
@@ -129,7 +134,8 @@ struct SourceFile {
     let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("Sources")
     let root = folder.isEmpty ? sources : sources.appendingPathComponent(folder)
-    let paths = try FileManager.default.subpathsOfDirectory(atPath: root.path).filter { $0.hasSuffix(".swift") }.sorted()
+    let paths = try FileManager.default.subpathsOfDirectory(atPath: root.path).filter { $0.hasSuffix(".swift") }
+      .sorted()
     return try paths.map { path in
       let text = try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
       return SourceFile(path: folder.isEmpty ? path : "\(folder)/\(path)", text: text)

@@ -73,6 +73,7 @@ package final class RawConnection {
   package func receive() throws -> MessageValue? {
     guard let head = try take(4) else { return nil }
     let length = head.reduce(0) { length, byte in length << 8 | Int(byte) }
+    guard length <= 16 << 20 else { throw BrokerFailure("a frame of \(length) bytes from the broker") }
     guard let body = try take(length) else { return nil }
     return try MessageValue(decoding: body)
   }

@@ -1,4 +1,5 @@
 import BrokerProcess
+import Glibc
 import MessagePack
 import NuvomModel
 import Testing
@@ -36,7 +37,8 @@ struct ProtocolPageTests {
   @Test("The frame in hexadecimal is the ping it says, in as many bytes as it says")
   func hexadecimal() throws {
     let match = try #require(
-      Transcript.page.firstMatch(of: /A `ping` as request 7, (?<count>\d+) bytes in all:\n\n```\n(?<bytes>[0-9a-f ]+)\n/))
+      Transcript.page.firstMatch(
+        of: /A `ping` as request 7, (?<count>\d+) bytes in all:\n\n```\n(?<bytes>[0-9a-f ]+)\n/))
     let bytes = match.output.bytes.split(separator: " ").compactMap { UInt8($0, radix: 16) }
     #expect(bytes.count == Int(match.output.count))
     #expect(bytes == RawConnection.frame(Array(bytes.dropFirst(4))))
@@ -65,7 +67,8 @@ struct ProtocolPageTests {
     let broker = try BrokerProcess(ephemeral: true)
     let connection = try RawConnection(port: broker.port)
     try connection.hello()
-    let table = try #require(Transcript.page.split(separator: "\n## What is legal when\n").last?.split(separator: "\n## ").first)
+    let table = try #require(
+      Transcript.page.split(separator: "\n## What is legal when\n").last?.split(separator: "\n## ").first)
     for (index, method) in Self.methods.enumerated() where method != "hello" {
       let answer = try connection.call(UInt64(index + 1), method)
       #expect(answer[2]?["code"] != "UNKNOWN_METHOD", "\(method)")
@@ -73,13 +76,35 @@ struct ProtocolPageTests {
     }
   }
 
-  @Test("Before hello, no method of the page is done", arguments: methods.filter { $0 != "hello" })
-  func beforeHello(method: String) throws {
+  @Test("Before hello, no method of the page is done")
+  func beforeHello() throws {
     let broker = try BrokerProcess(ephemeral: true)
+    for method in Self.methods where method != "hello" {
+      let connection = try RawConnection(port: broker.port)
+      try connection.send([0, 1, .string(method), [:]])
+      #expect(try connection.receive()?[2]?["code"] == "HELLO_REQUIRED", "\(method)")
+      #expect(try connection.receive()?[2]?["code"] == "HELLO_REQUIRED", "\(method)")
+      #expect(try connection.receive() == nil, "\(method)")
+    }
+  }
+
+  @Test("On SIGTERM what was sent before is answered, then comes goodbye, and the broker ends well with all it knew")
+  func draining() throws {
+    let broker = try BrokerProcess()
     let connection = try RawConnection(port: broker.port)
-    try connection.send([0, 1, .string(method), [:]])
-    #expect(try connection.receive()?[2]?["code"] == "HELLO_REQUIRED")
-    #expect(try connection.receive()?[2]?["code"] == "HELLO_REQUIRED")
+    try connection.hello()
+    let job = try #require(try connection.call(1, "enqueue", ["jobs": [["task": "t"]]])[3]?["ids"]?[0])
+    try connection.send([0, 2, "dequeue", ["queues": ["empty"], "wait_ms": 3_600_000]])
+    _ = try connection.call(3, "ping")
+    broker.signal(SIGTERM)
+    let goodbye = try #require(try connection.receive())
+    #expect(goodbye[1] == "goodbye" && goodbye[2]?["code"] == "SHUTTING_DOWN", "\(goodbye)")
+    #expect(goodbye[2]?["retry_after_ms"] != nil)
     #expect(try connection.receive() == nil)
+    #expect(broker.waitForExit() == 0)
+    try broker.start()
+    let later = try RawConnection(port: broker.port)
+    try later.hello()
+    #expect(try later.call(1, "get", ["id": job])[3]?["state"] == "ready")
   }
 }

@@ -64,7 +64,8 @@ struct Transcript: CustomTestStringConvertible, Sendable {
       let pattern = try Pattern(reading: String(text[text.index(after: arrow)...]))
       let sends = text[arrow] == "→"
       return Step(
-        line: number, action: sends ? .send(connection: connection, pattern) : .receive(connection: connection, pattern))
+        line: number, action: sends ? .send(connection: connection, pattern) : .receive(connection: connection, pattern)
+      )
     }
   }
 

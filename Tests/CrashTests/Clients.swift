@@ -24,7 +24,8 @@ final class Progress: Sendable {
 
 /// What a job carries: a key that says who enqueued it, and bytes that follow from the key.
 func payload(of key: UInt64, size: Int) -> [UInt8] {
-  withUnsafeBytes(of: key.bigEndian) { Array($0) } + [UInt8](repeating: UInt8(truncatingIfNeeded: key &* 31), count: size)
+  withUnsafeBytes(of: key.bigEndian) { Array($0) }
+    + [UInt8](repeating: UInt8(truncatingIfNeeded: key &* 31), count: size)
 }
 
 func key(of payload: [UInt8]) -> UInt64 { payload.prefix(8).reduce(0) { key, byte in key << 8 | UInt64(byte) } }
@@ -83,7 +84,9 @@ final class Producer: CrashClient, @unchecked Sendable {
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
     let remembered = try connection.hello(clientID: name)[3]?["highest_request_id"]?.number ?? 0
-    if remembered < lastAnswered { complaints.append("\(name): request \(lastAnswered) was answered, \(remembered) is known") }
+    if remembered < lastAnswered {
+      complaints.append("\(name): request \(lastAnswered) was answered, \(remembered) is known")
+    }
     for request in unanswered { connection.send(request.frame) }
     return connection
   }
@@ -182,7 +185,9 @@ final class Worker: CrashClient, @unchecked Sendable {
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
     let remembered = try connection.hello(clientID: name)[3]?["highest_request_id"]?.number ?? 0
-    if remembered < lastAnswered { complaints.append("\(name): request \(lastAnswered) was answered, \(remembered) is known") }
+    if remembered < lastAnswered {
+      complaints.append("\(name): request \(lastAnswered) was answered, \(remembered) is known")
+    }
     for index in unanswered.indices {
       unanswered[index].askedAt = DispatchTime.now().uptimeNanoseconds
       connection.send(unanswered[index].frame)
@@ -232,7 +237,9 @@ final class Worker: CrashClient, @unchecked Sendable {
       deliveries[index].isRefused = refused.contains(deliveries[index].token)
     }
     for job in jobs {
-      guard case .binary(let payload)? = job["payload"] else { return complaints.append("\(name): no payload in \(job)") }
+      guard case .binary(let payload)? = job["payload"] else {
+        return complaints.append("\(name): no payload in \(job)")
+      }
       let token = job["token"]?.number ?? 0
       let settlement: Settlement? =
         switch token % 16 {

@@ -30,7 +30,8 @@ struct CrashTests {
       let wasRunning = broker.isRunning
       broker.kill()
       threads.wait()
-      try #require(isReached && wasRunning, "round \(round): the broker stood still or ended: \(broker.log.suffix(2_000))")
+      try #require(
+        isReached && wasRunning, "round \(round): the broker stood still or ended: \(broker.log.suffix(2_000))")
       try broker.start()
     }
     for client in clients { try client.finish(port: broker.port) }
@@ -47,12 +48,12 @@ struct CrashTests {
       (0..<3).map { Worker(index: $0, queue: "long", leaseMilliseconds: 3_600_000) }
       + (3..<5).map { Worker(index: $0, queue: "short", leaseMilliseconds: 20) }
     let history = try survive(
-      rounds: 50, producers: producers, workers: workers, payloadSize: 100, answers: { round in 200 + round * 97 % 800 })
+      rounds: 50, producers: producers, workers: workers, payloadSize: 100, answers: { round in 200 + round * 97 % 800 }
+    )
     #expect(history.complaints.isEmpty, "\(history.complaints.count): \(history.complaints.prefix(20))")
     // The story was one: jobs were done, others came again, others are still there.
     let done = history.enqueued.values.filter(history.isDone).count
     let repeated = history.deliveries.values.filter { $0.count > 1 }.count
-    print("enqueued \(history.enqueued.count), done \(done), delivered more than once \(repeated)")
     #expect(done > 1_000 && repeated > 100 && history.enqueued.count > done)
   }
 
@@ -63,14 +64,13 @@ struct CrashTests {
     let workers = (0..<3).map { Worker(index: $0, queue: "long", leaseMilliseconds: 3_600_000) }
     var snapshots: UInt64 = 0
     let history = try survive(
-      rounds: 6, producers: producers, workers: workers, payloadSize: size, answers: { round in 300 + round * 20 },
+      rounds: 5, producers: producers, workers: workers, payloadSize: size, answers: { round in 250 + round * 20 },
       beforeKill: { broker in
         let bystander = try RawConnection(port: broker.port)
         try bystander.hello()
         snapshots += try bystander.call(1, "stats")[3]?["snapshots_total"]?.number ?? 0
       })
     #expect(history.complaints.isEmpty, "\(history.complaints.count): \(history.complaints.prefix(20))")
-    print("enqueued \(history.enqueued.count), snapshots \(snapshots)")
     #expect(snapshots > 0, "too little was written for a snapshot: the test has tested nothing")
   }
 }

@@ -14,7 +14,9 @@ struct History {
     self.payloadSize = payloadSize
     complaints = producers.flatMap(\.complaints) + workers.flatMap(\.complaints)
     for (key, id) in producers.flatMap(\.acknowledged) {
-      if let other = enqueued.updateValue(id, forKey: key) { complaint("key \(key) was enqueued as \(other) and as \(id)") }
+      if let other = enqueued.updateValue(id, forKey: key) {
+        complaint("key \(key) was enqueued as \(other) and as \(id)")
+      }
     }
     if Set(enqueued.values).count != enqueued.count { complaint("two jobs have one id") }
     for delivery in workers.flatMap(\.deliveries) { deliveries[delivery.id, default: []].append(delivery) }
@@ -38,7 +40,9 @@ struct History {
         }
         let key = key(of: delivery.payload)
         if delivery.payload != payload(of: key, size: payloadSize) { complaint("job \(id) came with other bytes") }
-        if enqueued[key] != id { complaint("key \(key) was delivered as job \(id), acknowledged as \(enqueued[key] ?? 0)") }
+        if enqueued[key] != id {
+          complaint("key \(key) was delivered as job \(id), acknowledged as \(enqueued[key] ?? 0)")
+        }
       }
       for (earlier, later) in zip(deliveries, deliveries.dropFirst()) { check(earlier, before: later) }
     }
@@ -46,9 +50,12 @@ struct History {
 
   private mutating func check(_ earlier: Delivery, before later: Delivery) {
     if later.receivedAt < earlier.askedAt {
-      return complaint("job \(later.id): token \(later.token) was received before the lower \(earlier.token) was asked for")
+      return complaint(
+        "job \(later.id): token \(later.token) was received before the lower \(earlier.token) was asked for")
     }
-    if later.attempt < earlier.attempt { complaint("job \(later.id) fell from attempt \(earlier.attempt) to \(later.attempt)") }
+    if later.attempt < earlier.attempt {
+      complaint("job \(later.id) fell from attempt \(earlier.attempt) to \(later.attempt)")
+    }
     switch earlier.settlement {
     case .ack where earlier.isConfirmed && !earlier.isRefused:
       complaint("job \(later.id) was acked with token \(earlier.token), and delivered again with \(later.token)")
@@ -59,7 +66,9 @@ struct History {
       // Only the end of its lease may have freed it.
       if later.receivedAt < earlier.askedAt + earlier.leaseNanoseconds {
         let passed = (later.receivedAt - earlier.askedAt) / 1_000_000
-        complaint("job \(later.id) had two holders: token \(later.token) came \(passed) ms after \(earlier.token) was asked for")
+        complaint(
+          "job \(later.id) had two holders: token \(later.token) came \(passed) ms after \(earlier.token) was asked for"
+        )
       }
     }
   }

@@ -42,6 +42,6 @@ public enum ProtocolLimits {
   public static let waitMilliseconds: UInt64 = 3_600_000
   /// Payload bytes after which a dequeue's response takes no further job.
   public static let dequeuePayloadBytes = 8 << 20
-  /// Bytes of payload, headers and errors after which a page of dead letters takes no further job.
+  /// Bytes of payloads, headers and errors in a page of dead letters that has more than one.
   public static let pageBytes = 8 << 20
 }

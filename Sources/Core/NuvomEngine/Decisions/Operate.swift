@@ -206,12 +206,11 @@ extension Engine {
     var scanned = 0
     var bytes = 0
     var last: UInt32?
-    while slot != JobRecord.noLink, page.count < filter.limit, scanned < Self.scanLimit,
-      bytes < ProtocolLimits.pageBytes
-    {
+    while slot != JobRecord.noLink, page.count < filter.limit, scanned < Self.scanLimit {
       if matches(slot, filter), let details = details(of: id(ofLive: slot)) {
         bytes += details.payload.count + details.headers.count
         for error in details.errors { bytes += error.message.count + error.trace.count }
+        if bytes > ProtocolLimits.pageBytes, !page.isEmpty { break }
         page.append(details)
       }
       last = slot
