@@ -186,7 +186,9 @@ public final class Engine {
     if !scalars.pointee.isReplaying { beginReplay() }
     var reader = EventReader(batch)
     while !reader.isAtEnd {
-      guard let event = Event.read(from: &reader, partition: configuration.partition), apply(event) else { return false }
+      guard let event = Event.read(from: &reader, partition: configuration.partition), apply(event) else {
+        return false
+      }
     }
     return !reader.isDamaged
   }

@@ -47,7 +47,8 @@ public final class EngineRecovery: RecoveryHandler {
     if !engine.replay(batch.body) {
       throw Inconsistency(
         description:
-          "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this")
+          "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this"
+      )
     }
   }
 }

@@ -81,7 +81,9 @@ extension Engine {
         return .refused(.diskFull, retryAfterMilliseconds: 1_000)
       }
     }
-    if mayAddNames, queueNames.count + items.count > queueNames.maximum || taskNames.count + items.count > taskNames.maximum {
+    if mayAddNames,
+      queueNames.count + items.count > queueNames.maximum || taskNames.count + items.count > taskNames.maximum
+    {
       return .refused(.limitExceeded)
     }
     return nil

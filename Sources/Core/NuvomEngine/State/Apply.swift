@@ -66,7 +66,8 @@ extension Engine {
       Self.leaseExpiredType.withUTF8Buffer { type in
         Self.leaseExpiredMessage.withUTF8Buffer { message in
           endAttempt(
-            id, job, next, type: BorrowedBytes(type), message: BorrowedBytes(message), trace: .none, isLeaseExpiry: true)
+            id, job, next, type: BorrowedBytes(type), message: BorrowedBytes(message), trace: .none, isLeaseExpiry: true
+          )
         }
       }
     case .released(let id, let delay):
