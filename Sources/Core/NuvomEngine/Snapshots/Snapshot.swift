@@ -32,8 +32,12 @@ extension Engine {
     return Array(writer.bytes)
   }
 
-  /// The next part, of at most `pages` pages (a page copy takes about a microsecond); nil at the end.
+  /// Released pages that one entry of a part tells of at most: 64 for each page that may be asked for.
+  private static var longestRun: UInt32 { 64 * 1_024 }
+
+  /// The next part, of at most `pages` pages (1…1,024; a page copy takes about a microsecond); nil at the end.
   public func nextSnapshotChunk(pages: Int) -> SnapshotChunk? {
+    precondition((1...1_024).contains(pages), "a part has 1 to 1,024 pages")
     while let table = snapshot?.table, let view = snapshot?.view {
       let copies: [PageCopy]
       switch table {
@@ -155,6 +159,8 @@ extension Engine {
   ) -> Bool {
     let index = reader.fixed(UInt32.self)
     let count = reader.fixed(UInt32.self)
+    // Pages come in order, so a place or a run beyond what one part tells is no snapshot's, and would make a giant directory.
+    guard index < 1 << 26, slab.isWithinReach(index << 6), count <= Self.longestRun else { return false }
     if reader.byte() == 0 { return slab.restore(floor: reader.fixed(UInt32.self), page: index, pageCount: count) }
     let free = reader.fixed(UInt64.self)
     let generations = (0..<64).map { _ in reader.fixed(UInt32.self) }

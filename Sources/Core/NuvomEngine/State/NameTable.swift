@@ -45,9 +45,11 @@ struct NameTable: ~Copyable {
     return found
   }
 
-  /// Gives the next number to a name that has none. False if it is not the next number or there are too many.
+  /// Gives the next number to a name that has none. False if it has one, if the number is not the next, or if there are too many.
   func add(_ name: BorrowedBytes, number: UInt32) -> Bool {
-    guard Int(number) == state.pointee.count, state.pointee.count < maximum else { return false }
+    guard Int(number) == state.pointee.count, state.pointee.count < maximum, search(name) == nil else {
+      return false
+    }
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: name.count, alignment: 1)
     copy.copyMemory(from: name)
     state.pointee.names[Int(number)] = BorrowedBytes(copy)
