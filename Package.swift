@@ -82,6 +82,9 @@ let package = Package(
     tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
+    tests(
+      "NuvomBrokerTests",
+      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomStorage", "NuvomWAL", "MessagePack"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests("NuvomClientTests", ["NuvomClient", "NuvomConnection", "MessagePack", nio, nioPosix, nioEmbedded]),
   ]
