@@ -95,6 +95,9 @@ let package = Package(
     tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
+    tests(
+      "NuvomBrokerTests",
+      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomStorage", "NuvomWAL", "MessagePack"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests(
       "NuvomClientTests",
