@@ -19,6 +19,7 @@ final class ConnectionHandler: ChannelInboundHandler {
   /// Whether `partial` is to be given to the broker again when answers have left.
   private var isHeldUp = false
   private var counted = 0
+  private let came = NIODeadline.now()
   private var lastHeard = NIODeadline.now()
   private var hasSpoken = false
   /// Since when nothing could be sent, and how much was waiting then.
@@ -175,9 +176,9 @@ final class ConnectionHandler: ChannelInboundHandler {
       }
       return nil
     }
-    let silence = now - lastHeard
-    if !hasSpoken { return silence > .seconds(10) ? .idleTimeout : nil }
-    return !isWaiting && silence > .minutes(10) ? .idleTimeout : nil
+    // From its coming, not from its last byte: half a hello does not buy time.
+    if !hasSpoken { return now - came > .seconds(10) ? .idleTimeout : nil }
+    return !isWaiting && now - lastHeard > .minutes(10) ? .idleTimeout : nil
   }
 }
 

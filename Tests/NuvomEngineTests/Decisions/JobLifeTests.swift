@@ -86,7 +86,7 @@ func wallSteps() {
   #expect(world.dequeue(max: 2) == "j1 t2 a1 relative")
   world.ack("j1")
   #expect(world.get("j3") == "j3 delayed attempt 0 in 3480000 ms")
-  world.advance(seconds: 3_480)
+  world.advance(milliseconds: 3_480_001)
   #expect(world.dequeue(max: 2) == "j3 t3 a1 again")
   world.check()
 }

@@ -94,16 +94,17 @@ private func fullSnapshot() -> (EngineWorld, EngineWorld.Snapshot)? {
   return world.snapshot.map { (world, $0) }
 }
 
-@Test("a snapshot's part that was cut is refused, wherever it was cut")
+@Test("a snapshot's part that was cut is refused, or found to be missing something, wherever it was cut")
 func cutParts() throws {
   let (world, snapshot) = try #require(fullSnapshot())
-  #expect(snapshot.parts.count == 7)
+  // What is in no table, six tables, and what hangs on the records of four of them.
+  #expect(snapshot.parts.count == 11)
   for (index, part) in snapshot.parts.enumerated() {
     for length in stride(from: 1, to: part.count, by: part.count > 2_000 ? 37 : 1) {
       let engine = Engine(world.configuration, now: world.time)
       let isRead = restore(snapshot.parts[..<index] + [Array(part[..<length])], into: engine)
       // A part of a table without pages is nothing; anything else must be whole.
-      #expect(isRead == (index > 0 && length == 1), "part \(index) cut to \(length)")
+      #expect(!(isRead && engine.isRestored) || (index > 0 && length == 1), "part \(index) cut to \(length)")
     }
   }
 }
