@@ -129,7 +129,11 @@ final class OpenLog {
 func once(_ text: String) -> @Sendable (inout BatchBuffer) -> Bool {
   let isGiven = Mutex(false)
   return { buffer in
-    if isGiven.withLock({ given in defer { given = true }; return given }) { return false }
+    if isGiven.withLock({ given in
+      defer { given = true }; return given
+    }) {
+      return false
+    }
     Array(text.utf8).withUnsafeBytes { buffer.append($0) }
     return true
   }

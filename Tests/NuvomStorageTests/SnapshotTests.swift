@@ -145,10 +145,13 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
     }
     #expect(error.code == .cancelled)
     #expect(directory.names(".snapshot.tmp").isEmpty && directory.names(".snapshot").isEmpty)
-    for _ in 0..<20 { #expect(feed.offer(kind: 1) { _ in
-        Issue.record("a dropped chunk was encoded")
-        return false
-      }) }
+    for _ in 0..<20 {
+      #expect(
+        feed.offer(kind: 1) { _ in
+          Issue.record("a dropped chunk was encoded")
+          return false
+        })
+    }
     #expect(try log.snapshot(["state"]).get().sequence == 2)
   }
 
