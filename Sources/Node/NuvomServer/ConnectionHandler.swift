@@ -135,8 +135,19 @@ final class ConnectionHandler: ChannelInboundHandler {
     var buffer = context.channel.allocator.buffer(capacity: bytes.count)
     buffer.writeBytes(bytes)
     context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
-    if isHeldUp, context.channel.isWritable { resume(context) }
+    if context.channel.isWritable {
+      if isHeldUp { resume(context) }
+    } else if unsentBytes(context) > Self.unsentLimit {
+      // Many waiting dequeues can be answered at once; a connection that reads none of them must not keep all of it in memory.
+      context.eventLoop.assumeIsolated().execute {
+        if let connection = self.connection { self.loop.end(connection, .slowReader) }
+        self.abort()
+      }
+    }
   }
+
+  /// Bytes that may wait for a client that does not read, before it is closed.
+  private static let unsentLimit = 64 << 20
 
   /// Closes when everything that was sent has left.
   func close() {
