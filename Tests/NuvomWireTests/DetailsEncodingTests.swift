@@ -144,6 +144,13 @@ private let totalPairs: [(MessageValue, MessageValue)] = [
   ("dead_total", 109),
 ]
 
+/// The response to request 17 with a map of these pairs. Typed and in steps: as one expression it is a burden to the compiler.
+private func responseMap(_ parts: [[(MessageValue, MessageValue)]]) -> MessageValue {
+  let pairs: [(MessageValue, MessageValue)] = Array(parts.joined())
+  let elements: [MessageValue] = [.uint(1), .uint(17), .null, .map(pairs)]
+  return .array(elements)
+}
+
 @Test("Everything known of a queue has its field")
 func queueDetails() throws {
   var queue = QueueDetails()
@@ -167,7 +174,7 @@ func queueDetails() throws {
   let last: [(MessageValue, MessageValue)] = [
     ("enqueued_per_second", .double(9)), ("acked_per_second", .double(10.5)),
   ]
-  #expect(try response(.queue(queue)) == [1, 17, nil, .map(first + totalPairs + last)])
+  #expect(try response(.queue(queue)) == responseMap([first, totalPairs, last]))
 }
 
 @Test("Everything known of the broker has its field")
@@ -204,5 +211,5 @@ func brokerStatistics() throws {
     ("fsync", "always"), ("wal_bytes_total", 15), ("wal_syncs_total", 16), ("wal_batches_total", 17),
     ("disk_bytes", 18), ("snapshots_total", 19),
   ]
-  #expect(try response(.statistics(statistics)) == [1, 17, nil, .map(first + totalPairs + last)])
+  #expect(try response(.statistics(statistics)) == responseMap([first, totalPairs, last]))
 }
