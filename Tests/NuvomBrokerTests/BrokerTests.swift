@@ -326,3 +326,35 @@ func draining() throws {
   try world.broker.seal()
   #expect(world.storage.isSealed && world.storage.isClosed)
 }
+
+@Test("a connection whose answers pile up is held up, and goes on when they have left", arguments: [false, true])
+func heldUp(isCommitting: Bool) throws {
+  let world = BrokerWorld()
+  let a = try world.client()
+  world.enqueue(a, 1, String(repeating: "x", count: 600 << 10))
+  world.say(a, 2, "dequeue", ["lease_ms": 60_000])
+  world.broker.endTurn()
+  #expect(world.heard(a) == ["1 ok", "2 took t1"])
+  if isCommitting {
+    world.storage.script = [.pending]
+    world.enqueue(a, 3)
+    world.broker.endTurn()
+  }
+  // The first job of an empty broker.
+  let id: MessageValue = .uint(JobID(partition: 0, generation: 1, slot: 0).rawValue)
+  let requests = (UInt64(10)...14).flatMap { frame([0, .uint($0), "get", ["id": id]]) }
+  let used = world.bytes(a, requests)
+  #expect(used == requests.count / 5 * 2)
+  #expect(world.broker.isHeldUp(a))
+  #expect(world.bytes(a, Array(requests[used...])) == 0)
+  world.broker.endTurn()
+  if isCommitting {
+    #expect(world.heard(a) == [] && world.broker.isHeldUp(a))
+    world.broker.receive(.committed(.done(1)))
+    world.broker.endTurn()
+  }
+  #expect(world.heard(a) == (isCommitting ? ["3 ok"] : []) + ["10 ok", "11 ok"])
+  #expect(!world.broker.isHeldUp(a))
+  let more = world.bytes(a, Array(requests[used...]))
+  #expect(more == used)
+}

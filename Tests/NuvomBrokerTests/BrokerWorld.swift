@@ -189,13 +189,15 @@ final class ScriptedFeed: SnapshotFeed {
 
   init(batches: Int) { self.batches = batches }
 
-  func offer(kind: UInt32, _ encode: @escaping @Sendable (inout BatchBuffer) -> Void) -> Bool {
+  func offer(kind: UInt32, _ encode: @escaping @Sendable (inout BatchBuffer) -> Bool) -> Bool {
     state.withLock { state in
       if state.takes == 0 { return false }
       state.takes -= 1
       var buffer = BatchBuffer()
-      encode(&buffer)
-      state.parts.append(buffer.withBody { Array($0) })
+      while encode(&buffer) {
+        state.parts.append(buffer.withBody { Array($0) })
+        buffer.removeAll()
+      }
       return true
     }
   }

@@ -23,9 +23,10 @@ private func start(_ directory: LogDirectory, _ clock: PlayedClock, _ transport:
   options.placement = .inline
   let (storage, _) = try WALStorage.open(
     directory.path, options: options, at: LogTime(clock.time), handler: recovery, completion: { _ in })
-  recovery.engine.resume(at: clock.time)
+  let engine = try recovery.finished()
+  engine.resume(at: clock.time)
   let broker = Broker(
-    engine: recovery.engine, storage: storage,
+    engine: engine, storage: storage,
     configuration: BrokerConfiguration(server: "nuvom/test", fsync: "always"), transport: transport,
     clock: { clock.time }, notify: { _ in })
   return (broker, storage)

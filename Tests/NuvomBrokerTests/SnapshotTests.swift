@@ -13,6 +13,7 @@ private func recovered(_ feed: ScriptedFeed, _ batches: [[UInt8]]) throws -> Sta
     let isRead = part.withUnsafeBytes { index == 0 ? engine.restoreHeader($0) : engine.restoreChunk($0) }
     #expect(isRead)
   }
+  #expect(engine.isRestored)
   for batch in batches[feed.batches...] {
     let isRead = batch.withUnsafeBytes { engine.replay($0) }
     #expect(isRead)

@@ -325,6 +325,7 @@ final class EngineWorld {
       let isRead = part.withUnsafeBytes { index == 0 ? engine.restoreHeader($0) : engine.restoreChunk($0) }
       guard isRead else { return nil }
     }
+    guard engine.isRestored else { return nil }
     return read(log[snapshot.batches...], into: engine)
   }
 

@@ -212,3 +212,16 @@ func reservedRoom() {
   world.ack("j1")
   #expect(world.enqueue("d") == "j4")
 }
+
+@Test("a page of large dead letters ends before it would not fit a frame")
+func largeDeadLetters() {
+  let world = EngineWorld()
+  let large = String(repeating: "x", count: 3 << 20)
+  for index in 1...4 {
+    world.enqueue(large)
+    world.dequeue()
+    world.nack("j\(index)", retry: false)
+  }
+  #expect(world.dead(.deadList) == "j1 j2 next j2")
+  #expect(world.dead(.deadList) { $0.afterID = world.id("j2") } == "j3 j4")
+}

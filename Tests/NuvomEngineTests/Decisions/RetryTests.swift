@@ -124,3 +124,12 @@ func replacedClient() {
   #expect(world.enqueue("a", id: 1) == "j1")
   world.check()
 }
+
+@Test("a client may number its requests from zero")
+func numberedFromZero() {
+  let world = clientWorld()
+  #expect(world.enqueue("a", id: 0) == "j1")
+  #expect(world.enqueue("a", id: 0) == "j1")
+  #expect(world.enqueue("b", id: 1) == "j2")
+  world.check()
+}

@@ -120,7 +120,8 @@ extension Engine {
     }
     if slot == JobRecord.noLink {
       // Everything above the highest dropped answer is still remembered, so a request that is not was never done.
-      guard request.id.rawValue <= clients.pointer(client).pointee.highestDropped else { return false }
+      let dropped = clients.pointer(client).pointee.highestDropped
+      guard dropped > 0, request.id.rawValue <= dropped else { return false }
       scalars.pointee.refused += 1
       outcome.responses.append((address, .refused(.requestForgotten)))
       return true
