@@ -199,10 +199,21 @@ func releasing() {
   for payload in ["a", "b", "c"] { world.enqueue(payload) }
   world.dequeue(max: 2)
   #expect(world.release("j2") == "ok")
+  #expect(world.get("j2") == "j2 ready attempt 1")
   #expect(world.release("j1", delay: 1_000) == "ok")
   #expect(world.dequeue(max: 9) == "j2 t3 a1 b, j3 t4 a1 c")
   world.advance(milliseconds: 1_001)
   #expect(world.dequeue() == "j1 t5 a1 a")
+  world.check()
+}
+
+@Test("jobs released together come out again in the order given")
+func releasingMany() {
+  let world = EngineWorld()
+  for payload in ["a", "b", "c", "d"] { world.enqueue(payload) }
+  world.dequeue(max: 3)
+  let all = ["j1", "j2", "j3"].map { world.settlement(.release, $0) }
+  #expect(world.take(max: 9, settling: all).text == "j1 t4 a1 a, j2 t5 a1 b, j3 t6 a1 c, j4 t7 a1 d")
   world.check()
 }
 
@@ -237,7 +248,7 @@ func expiry() {
   world.release("j1")
   #expect(world.get("j2") == "j2 dead attempt 0 expired")
   #expect(world.get("j3") == "j3 dead attempt 0 expired")
-  #expect(world.get("j1") == "j1 ready attempt 0")
+  #expect(world.get("j1") == "j1 ready attempt 1")
   world.advance(milliseconds: 1_000)
   #expect(world.get("j4") == "j4 dead attempt 0 expired")
   world.check()

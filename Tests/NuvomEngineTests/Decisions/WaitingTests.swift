@@ -168,8 +168,13 @@ func waitForUnstarted() {
 @Test("a connection has 1,024 waiting requests at most")
 func waitingLimit() {
   let world = EngineWorld()
+  world.enqueue("a")
+  world.dequeue()
   for _ in 0..<1_024 { #expect(world.dequeue(wait: 60_000) == "…") }
   #expect(world.dequeue(wait: 60_000) == "LIMIT_EXCEEDED retry")
+  // What it carried is done, so it is no error; it comes back with nothing.
+  #expect(world.take(wait: 60_000, settling: [world.settlement(.ack, "j1")]).text == "nothing")
+  #expect(world.get("j1") == "NOT_FOUND")
   #expect(world.dequeue() == "nothing")
   world.connect()
   #expect(world.dequeue(wait: 60_000) == "…")

@@ -201,18 +201,29 @@ extension Engine {
     if queueNames.count + request.queues.count > queueNames.maximum,
       request.queues.contains(where: { queueNames.find($0) == nil })
     {
-      outcome.responses.append((address, .refused(.limitExceeded)))
-      return
+      return refuseToWait(request, address, refusals, into: &outcome)
     }
     guard let slot = waiting.add(waiter, due: after(request.waitMilliseconds)) else {
-      outcome.responses.append((address, .refused(.limitExceeded, retryAfterMilliseconds: 100)))
-      return
+      return refuseToWait(request, address, refusals, into: &outcome)
     }
     if !refusals.isEmpty { waiting.refusals[slot] = Array(outcome.refusals[refusals]) }
     for (index, name) in request.queues.enumerated() {
       let isRepeated = request.queues[..<index].contains { $0.isSame(as: name) }
       if !isRepeated { waiting.stand(slot, inLineOf: queueNumber(name)) }
     }
+  }
+
+  /// A dequeue for which there is no place to wait. One that settled something is answered empty-handed: an error would say that nothing
+  /// was done.
+  private func refuseToWait(
+    _ request: borrowing Request, _ address: Address, _ refusals: Range<Int>, into outcome: inout Outcome
+  ) {
+    outcome.responses.append(
+      (
+        address,
+        request.settlements.isEmpty
+          ? .refused(.limitExceeded, retryAfterMilliseconds: 100) : .delivered(deliveries: 0..<0, refusals: refusals)
+      ))
   }
 
   /// Leases up to `maximum` ready jobs of a queue; returns how many. `payload` adds up over the queues of one response.
@@ -307,16 +318,29 @@ extension Engine {
   @inline(__always)
   private func settle(_ request: borrowing Request, _ items: Range<Int>, into outcome: inout Outcome) -> Range<Int> {
     let first = outcome.refusals.count
+    var firstRelease = items.upperBound
     for index in items {
-      let settlement = request.settlements[index]
-      if let code = settlementRefusal(settlement) {
-        outcome.refusals.append(Refusal(id: settlement.id, token: settlement.token, code: code))
-        scalars.pointee.refused += 1
+      if request.settlements[index].kind == .release {
+        firstRelease = min(firstRelease, index)
       } else {
-        perform(settlement, into: &outcome)
+        settle(request.settlements[index], into: &outcome)
       }
     }
+    // Each goes to the front of its queue, so the last goes first: they come out again in the order given.
+    for index in (firstRelease..<items.upperBound).reversed() where request.settlements[index].kind == .release {
+      settle(request.settlements[index], into: &outcome)
+    }
     return first..<outcome.refusals.count
+  }
+
+  @inline(__always)
+  private func settle(_ settlement: Settlement, into outcome: inout Outcome) {
+    if let code = settlementRefusal(settlement) {
+      outcome.refusals.append(Refusal(id: settlement.id, token: settlement.token, code: code))
+      scalars.pointee.refused += 1
+    } else {
+      perform(settlement, into: &outcome)
+    }
   }
 
   /// Why a settlement is refused, or nil.

@@ -48,8 +48,8 @@ extension Engine {
       Int64(UInt32(littleEndian: time.loadUnaligned(as: UInt32.self)))
       | Int64(UInt16(littleEndian: time.loadUnaligned(fromByteOffset: 4, as: UInt16.self))) << 32
     let isHeld = job.pointee.state == .leased || job.pointee.has(JobRecord.Flags.cancelledLeased)
-    let isOver = job.pointee.state == .succeeded
-    details.attempt = UInt32(job.pointee.failures) + (isHeld || isOver ? 1 : 0)
+    let hasBegun = isHeld || job.pointee.state == .succeeded || job.pointee.has(JobRecord.Flags.released)
+    details.attempt = UInt32(job.pointee.failures) + (hasBegun ? 1 : 0)
     switch job.pointee.state {
     case .delayed:
       let stamp = Int64(bitPattern: job.pointee.stamp)

@@ -73,6 +73,7 @@ extension Engine {
     case .released(let id, let delay):
       guard let job = fitting(id, .leased) else { return false }
       count(job) { $0.released += 1 }
+      job.pointee.set(JobRecord.Flags.released)
       cancelTimer(job)
       if delay == 0 {
         changeState(job, to: .ready)
@@ -200,6 +201,7 @@ extension Engine {
     job.pointee.stamp = token.rawValue
     job.pointee.next = lease
     job.pointee.set(JobRecord.Flags.delivered)
+    job.pointee.clear(JobRecord.Flags.released)
     if token.rawValue >= scalars.pointee.nextToken { scalars.pointee.nextToken = token.rawValue + 1 }
     changeState(job, to: .leased)
     startLeaseTimer(id, job)

@@ -28,6 +28,8 @@ struct JobRecord: BitwiseCopyable {
     static let dueIsWall: UInt64 = 1 << 53
     /// It was leased when it was cancelled, and `stamp` is the token.
     static let cancelledLeased: UInt64 = 1 << 54
+    /// Its last delivery was given back: its attempt was begun, and is not among those that ended.
+    static let released: UInt64 = 1 << 56
     /// The body names an expiry.
     static let expires: UInt64 = 1 << 55
   }
