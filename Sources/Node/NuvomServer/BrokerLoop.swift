@@ -19,12 +19,14 @@ final class BrokerLoop: Transport {
   private(set) var broker: Broker?
   private var handlers: [ConnectionHandler?] = []
   private var isTurnOpen = false
+  private var turnBegan = NIODeadline.now()
   private var wake: (task: Scheduled<Void>, at: Int64)?
   private var isDraining = false
   private var whenEnded: EventLoopPromise<Void>?
   private var sweep: Scheduled<Void>?
   /// Bytes of incomplete frames and unsent responses.
   private(set) var bufferedBytes = 0
+  private var outgoingBuffer = ByteBuffer()
 
   init(eventLoop: any EventLoop, configuration: ServerConfiguration, logger: Logger) {
     self.eventLoop = eventLoop
@@ -120,6 +122,19 @@ final class BrokerLoop: Transport {
 
   // MARK: Transport
 
+  /// The bytes as a buffer for a channel to send.
+  ///
+  /// Mostly the same memory again: when a socket took all of the bytes before, nobody holds their buffer any more. Where one still waits, or was
+  /// large, a new one takes its place.
+  func outgoing(_ bytes: BorrowedBytes) -> ByteBuffer {
+    if outgoingBuffer.capacity > Self.outgoingKept { outgoingBuffer = ByteBuffer() }
+    outgoingBuffer.clear(minimumCapacity: bytes.count)
+    outgoingBuffer.writeBytes(bytes)
+    return outgoingBuffer
+  }
+
+  private static let outgoingKept = 64 << 10
+
   func send(_ bytes: BorrowedBytes, to connection: ConnectionID) {
     handler(connection)?.send(bytes)
   }
@@ -134,7 +149,14 @@ final class BrokerLoop: Transport {
   private func openTurn() {
     if isTurnOpen { return }
     isTurnOpen = true
+    turnBegan = .now()
     eventLoop.assumeIsolated().execute { self.endTurn() }
+  }
+
+  /// When the present turn began: the time of what is read in it.
+  func turnTime() -> NIODeadline {
+    openTurn()
+    return turnBegan
   }
 
   private func endTurn() {

@@ -73,7 +73,7 @@ final class ConnectionHandler: ChannelInboundHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard let connection else { return }
     var bytes = unwrapInboundIn(data)
-    lastHeard = .now()
+    lastHeard = loop.turnTime()
     if partial != nil {
       partial?.writeBuffer(&bytes)
       if var joined = partial.take() {
@@ -132,10 +132,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
   func send(_ bytes: BorrowedBytes) {
     guard let context, bytes.count > 0 else { return }
-    var buffer = context.channel.allocator.buffer(capacity: bytes.count)
-    buffer.writeBytes(bytes)
-    context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
-    if context.channel.isWritable {
+    context.writeAndFlush(wrapOutboundOut(loop.outgoing(bytes)), promise: nil)
+    if stuck == nil {
       if isHeldUp { resume(context) }
     } else if unsentBytes(context) > Self.unsentLimit {
       // Many waiting dequeues can be answered at once; a connection that reads none of them must not keep all of it in memory.
