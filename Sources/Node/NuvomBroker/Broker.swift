@@ -60,13 +60,10 @@ public final class Broker {
   private let outcome: UnsafeMutablePointer<Outcome>
   private var batch = BatchBuffer()
 
-  private var peers: [Peer?] = []
+  private let turn: UnsafeMutablePointer<Turn>
   private var connectionCount = 0
-  /// Peers with something in `told`, in the order in which they got it.
-  private var told: [Peer] = []
   /// Peers with something in `held`.
   private var held: [Peer] = []
-  private var isInTurn = false
   private var commit = Commit.idle
   private var snapshot = SnapshotState.none
   private var snapshots: UInt64 = 0
@@ -76,6 +73,32 @@ public final class Broker {
 
   /// The storage has failed: the process is to end. The owner is told once.
   public var onFailure: ((StorageError) -> Void)?
+
+  /// What each request touches. Behind a pointer, as above.
+  private struct Turn {
+    /// By the slot of the connection's number.
+    var peers: [Peer?] = []
+    /// Peers with something in `Peer.told`, in the order in which they got it.
+    var told: [Peer] = []
+    /// Those whose turn it is to be let out.
+    var leaving: [Peer] = []
+    var isInTurn = false
+  }
+
+  private var peers: [Peer?] {
+    _read { yield turn.pointee.peers }
+    _modify { yield &turn.pointee.peers }
+  }
+
+  private var told: [Peer] {
+    _read { yield turn.pointee.told }
+    _modify { yield &turn.pointee.told }
+  }
+
+  private var isInTurn: Bool {
+    get { turn.pointee.isInTurn }
+    set { turn.pointee.isInTurn = newValue }
+  }
 
   /// What is true of the log.
   private enum Commit {
@@ -117,6 +140,8 @@ public final class Broker {
     self.clock = clock
     self.notify = notify
     started = clock()
+    turn = .allocate(capacity: 1)
+    turn.initialize(to: Turn())
     decoder = .allocate(capacity: 1)
     decoder.initialize(to: RequestDecoder())
     request = .allocate(capacity: 1)
@@ -126,6 +151,8 @@ public final class Broker {
   }
 
   deinit {
+    turn.deinitialize(count: 1)
+    turn.deallocate()
     decoder.deinitialize(count: 1)
     decoder.deallocate()
     request.deinitialize(count: 1)
@@ -443,12 +470,14 @@ public final class Broker {
 
   /// Lets out what was told while nothing waited for the log.
   private func letOutTold() {
-    for peer in told {
+    // A socket that fails ends its connection at once, which may tell others something: that is for the next turn.
+    swap(&turn.pointee.told, &turn.pointee.leaving)
+    for peer in turn.pointee.leaving {
       peer.isListed = false
       peer.hold()
       letOut(peer)
     }
-    told.removeAll(keepingCapacity: true)
+    turn.pointee.leaving.removeAll(keepingCapacity: true)
   }
 
   /// Hands what a peer was owed to its socket, and closes an ending one that is owed nothing more.

@@ -16,22 +16,45 @@ final class BrokerLoop: Transport {
   private let logger: Logger
   private let configuration: ServerConfiguration
   /// Set once, right after the broker is made around this transport.
-  private(set) var broker: Broker?
-  private var handlers: [ConnectionHandler?] = []
-  private var isTurnOpen = false
-  private var turnBegan = NIODeadline.now()
+  private(set) var broker: Broker? {
+    _read { yield turn.pointee.broker }
+    _modify { yield &turn.pointee.broker }
+  }
+  private let turn: UnsafeMutablePointer<Turn>
   private var wake: (task: Scheduled<Void>, at: Int64)?
   private var isDraining = false
   private var whenEnded: EventLoopPromise<Void>?
   private var sweep: Scheduled<Void>?
   /// Bytes of incomplete frames and unsent responses.
   private(set) var bufferedBytes = 0
-  private var outgoingBuffer = ByteBuffer()
+
+  /// What each request touches. Behind a pointer: a class's stored properties are checked for exclusive access each time.
+  private struct Turn {
+    var broker: Broker?
+    /// By the slot of the connection's number.
+    var handlers: [ConnectionHandler?] = []
+    var isOpen = false
+    var began = NIODeadline.now()
+    /// See `outgoing`.
+    var outgoing = ByteBuffer()
+  }
+
+  private var handlers: [ConnectionHandler?] {
+    _read { yield turn.pointee.handlers }
+    _modify { yield &turn.pointee.handlers }
+  }
 
   init(eventLoop: any EventLoop, configuration: ServerConfiguration, logger: Logger) {
+    turn = .allocate(capacity: 1)
+    turn.initialize(to: Turn())
     self.eventLoop = eventLoop
     self.configuration = configuration
     self.logger = logger
+  }
+
+  deinit {
+    turn.deinitialize(count: 1)
+    turn.deallocate()
   }
 
   func start(_ broker: Broker, whenFailed: @escaping (StorageError) -> Void) {
@@ -127,10 +150,10 @@ final class BrokerLoop: Transport {
   /// Mostly the same memory again: when a socket took all of the bytes before, nobody holds their buffer any more. Where one still waits, or was
   /// large, a new one takes its place.
   func outgoing(_ bytes: BorrowedBytes) -> ByteBuffer {
-    if outgoingBuffer.capacity > Self.outgoingKept { outgoingBuffer = ByteBuffer() }
-    outgoingBuffer.clear(minimumCapacity: bytes.count)
-    outgoingBuffer.writeBytes(bytes)
-    return outgoingBuffer
+    if turn.pointee.outgoing.capacity > Self.outgoingKept { turn.pointee.outgoing = ByteBuffer() }
+    turn.pointee.outgoing.clear(minimumCapacity: bytes.count)
+    turn.pointee.outgoing.writeBytes(bytes)
+    return turn.pointee.outgoing
   }
 
   private static let outgoingKept = 64 << 10
@@ -147,20 +170,20 @@ final class BrokerLoop: Transport {
 
   @inline(__always)
   private func openTurn() {
-    if isTurnOpen { return }
-    isTurnOpen = true
-    turnBegan = .now()
+    if turn.pointee.isOpen { return }
+    turn.pointee.isOpen = true
+    turn.pointee.began = .now()
     eventLoop.assumeIsolated().execute { self.endTurn() }
   }
 
   /// When the present turn began: the time of what is read in it.
   func turnTime() -> NIODeadline {
     openTurn()
-    return turnBegan
+    return turn.pointee.began
   }
 
   private func endTurn() {
-    isTurnOpen = false
+    turn.pointee.isOpen = false
     guard let broker else { return }
     broker.endTurn()
     scheduleWake()

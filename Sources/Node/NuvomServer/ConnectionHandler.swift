@@ -10,22 +10,71 @@ final class ConnectionHandler: ChannelInboundHandler {
   typealias OutboundOut = ByteBuffer
 
   private let loop: BrokerLoop
-  private var context: ChannelHandlerContext?
-  /// Nil before it is taken in and after it was refused.
-  private(set) var connection: ConnectionID?
+  private let state: UnsafeMutablePointer<State>
   private(set) var peerName = "unknown"
-  /// What the broker has not taken: the beginning of a frame, or requests that wait until answers have left.
-  private var partial: ByteBuffer?
-  /// Whether `partial` is to be given to the broker again when answers have left.
-  private var isHeldUp = false
   private var counted = 0
   private let came = NIODeadline.now()
-  private var lastHeard = NIODeadline.now()
-  private var hasSpoken = false
-  /// Since when nothing could be sent, and how much was waiting then.
-  private var stuck: (since: NIODeadline, bytes: Int)?
 
-  init(loop: BrokerLoop) { self.loop = loop }
+  /// What each read touches. Behind a pointer: a class's stored properties are checked for exclusive access each time.
+  private struct State {
+    var context: ChannelHandlerContext?
+    var connection: ConnectionID?
+    var partial: ByteBuffer?
+    var isHeldUp = false
+    var hasSpoken = false
+    var lastHeard = NIODeadline.now()
+    var stuck: (since: NIODeadline, bytes: Int)?
+  }
+
+  init(loop: BrokerLoop) {
+    self.loop = loop
+    state = .allocate(capacity: 1)
+    state.initialize(to: State())
+  }
+
+  deinit {
+    state.deinitialize(count: 1)
+    state.deallocate()
+  }
+
+  private var context: ChannelHandlerContext? {
+    get { state.pointee.context }
+    set { state.pointee.context = newValue }
+  }
+
+  /// Nil before it is taken in and after it was refused.
+  private(set) var connection: ConnectionID? {
+    get { state.pointee.connection }
+    set { state.pointee.connection = newValue }
+  }
+
+  /// What the broker has not taken: the beginning of a frame, or requests that wait until answers have left.
+  private var partial: ByteBuffer? {
+    _read { yield state.pointee.partial }
+    _modify { yield &state.pointee.partial }
+  }
+
+  /// Whether `partial` is to be given to the broker again when answers have left.
+  private var isHeldUp: Bool {
+    get { state.pointee.isHeldUp }
+    set { state.pointee.isHeldUp = newValue }
+  }
+
+  private var hasSpoken: Bool {
+    get { state.pointee.hasSpoken }
+    set { state.pointee.hasSpoken = newValue }
+  }
+
+  private var lastHeard: NIODeadline {
+    get { state.pointee.lastHeard }
+    set { state.pointee.lastHeard = newValue }
+  }
+
+  /// Since when nothing could be sent, and how much was waiting then.
+  private var stuck: (since: NIODeadline, bytes: Int)? {
+    get { state.pointee.stuck }
+    set { state.pointee.stuck = newValue }
+  }
 
   // MARK: Pipeline
 
