@@ -5,7 +5,7 @@ import NuvomStorage
 
 /// The flags of a broker, as text: a flag, an environment variable and a line of `.env` are read by the same rules.
 struct BrokerOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Directory of the log; made if it is missing.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Directory of the log; made if it is missing. Default: ./nuvom-data.", valueName: "dir"))
   var data: String?
   @Option(
     help: ArgumentHelp("Where to listen; port 0 picks a free one. Default: 127.0.0.1:8866.", valueName: "host:port"))
@@ -122,7 +122,8 @@ extension ServerConfiguration {
 /// A size that something can be done with.
 private func readLimit(_ text: String) throws -> Int {
   let bytes = try SizeText.read(text)
-  guard bytes >= 1 << 20 else { throw Unreadable(description: "a limit is 1MiB at least") }
+  // Memory is held in blocks of 1 MiB, of which a few stay when the jobs are gone: a limit near that would refuse for ever.
+  guard bytes >= 16 << 20 else { throw Unreadable(description: "a limit is 16MiB at least") }
   return bytes
 }
 

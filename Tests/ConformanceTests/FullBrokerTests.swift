@@ -2,14 +2,14 @@ import BrokerProcess
 import MessagePack
 import Testing
 
-@Suite("A disk that is full")
-struct FullDiskTests {
-  /// Each 100 jobs of a kilobyte are a frame; the log may take 160 MiB, of which each accepted job keeps some for its delivery and finish.
+@Suite("A disk or a memory that is full")
+struct FullBrokerTests {
+  /// 100 jobs of a kilobyte are a frame. Of what the log may take, each accepted job keeps some for its delivery and finish.
   @Test(
-    "Enqueues are refused with a time to try again; every job that was taken in can be delivered and acked; then there is room again"
-  )
-  func refusesAndGoesOn() throws {
-    let broker = try BrokerProcess(options: ["--disk-limit", "160MiB"])
+    "Enqueues are refused with a time to try again; all jobs that were taken in can be delivered and acked; then there is room again",
+    arguments: [("--disk-limit", "160MiB", "DISK_FULL"), ("--memory-limit", "16MiB", "MEMORY_FULL")])
+  func refusesAndGoesOn(flag: String, limit: String, code: String) throws {
+    let broker = try BrokerProcess(options: [flag, limit])
     let connection = try RawConnection(port: broker.port)
     _ = try connection.hello()
     var id: UInt64 = 0
@@ -30,7 +30,7 @@ struct FullDiskTests {
         refusal = response[2]
       }
     }
-    #expect(refusal?["code"] == "DISK_FULL")
+    #expect(refusal?["code"] == .string(code))
     #expect(refusal?["retry_after_ms"] != nil)
     #expect(accepted > 1_000)
 
@@ -45,7 +45,7 @@ struct FullDiskTests {
         ]
       }
       let response = try call("ack", ["jobs": .array(settlements)])
-      #expect(response[3] == [:], "an ack was refused on a full disk")
+      #expect(response[3] == [:], "an ack was refused by a full broker")
       acked += deliveries.count
     }
     #expect(acked == accepted)
