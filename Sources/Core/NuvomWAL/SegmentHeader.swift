@@ -30,27 +30,51 @@ public struct SegmentHeader: Sendable, Equatable {
 
   /// Writes the header's 4096 bytes to `bytes`, which must have room for them.
   public func encode(into bytes: UnsafeMutableRawBufferPointer) {
-    guard let base = bytes.baseAddress, bytes.count >= Self.size else { preconditionFailure("no room for the header") }
-    base.zero(0..<Self.size)
-    base.set(Self.magic, at: 0)
-    base.set(Self.version, at: 8)
-    base.set(partition, at: 10)
-    base.set(logID, at: 16)
-    base.set(segment, at: 24)
-    base.set(firstSequence, at: 32)
-    base.set(checksum(UnsafeRawPointer(base), count: Self.size - 4), at: Self.size - 4)
+    HeaderFrame.encode(
+      into: bytes, size: Self.size, magic: Self.magic, version: Self.version, partition: partition, logID: logID
+    ) { base in
+      base.set(segment, at: 24)
+      base.set(firstSequence, at: 32)
+    }
   }
 
   /// Reads a header from a file's first bytes; throws what is wrong with it.
   public static func decode(_ bytes: UnsafeRawBufferPointer) throws(HeaderProblem) -> SegmentHeader {
-    guard let base = bytes.baseAddress, bytes.count >= size else { throw .short }
-    guard base.integer(at: 0) == magic else { throw .magic }
-    guard base.integer(at: size - 4) == checksum(base, count: size - 4) else { throw .checksum }
-    let version: UInt16 = base.integer(at: 8)
-    guard version <= Self.version else { throw .newer(version: version) }
+    let base = try HeaderFrame.decode(bytes, size: size, magic: magic, version: version)
     return SegmentHeader(
       logID: base.integer(at: 16), partition: base.integer(at: 10), segment: base.integer(at: 24),
       firstSequence: base.integer(at: 32))
+  }
+}
+
+/// What the headers of all of the log's files have in common, in every version: magic at 0, version at 8, partition at 10, log id at 16, and
+/// a checksum of all before it in the last four bytes.
+enum HeaderFrame {
+  /// Writes a header; `fields` sets what is behind byte 24.
+  static func encode(
+    into bytes: UnsafeMutableRawBufferPointer, size: Int, magic: UInt64, version: UInt16, partition: UInt16,
+    logID: UInt64, fields: (UnsafeMutableRawPointer) -> Void
+  ) {
+    guard let base = bytes.baseAddress, bytes.count >= size else { preconditionFailure("no room for the header") }
+    base.zero(0..<size)
+    base.set(magic, at: 0)
+    base.set(version, at: 8)
+    base.set(partition, at: 10)
+    base.set(logID, at: 16)
+    fields(base)
+    base.set(checksum(UnsafeRawPointer(base), count: size - 4), at: size - 4)
+  }
+
+  /// Checks a header and gives its first byte; throws what is wrong with it.
+  static func decode(
+    _ bytes: UnsafeRawBufferPointer, size: Int, magic: UInt64, version: UInt16
+  ) throws(HeaderProblem) -> UnsafeRawPointer {
+    guard let base = bytes.baseAddress, bytes.count >= size else { throw .short }
+    guard base.integer(at: 0) == magic else { throw .magic }
+    guard base.integer(at: size - 4) == checksum(base, count: size - 4) else { throw .checksum }
+    let found: UInt16 = base.integer(at: 8)
+    guard found <= version else { throw .newer(version: found) }
+    return base
   }
 }
 

@@ -28,25 +28,18 @@ public struct SnapshotHeader: Sendable, Equatable {
 
   /// Writes the header's 64 bytes to `bytes`, which must have room for them.
   public func encode(into bytes: UnsafeMutableRawBufferPointer) {
-    guard let base = bytes.baseAddress, bytes.count >= Self.size else { preconditionFailure("no room for the header") }
-    base.zero(0..<Self.size)
-    base.set(Self.magic, at: 0)
-    base.set(Self.version, at: 8)
-    base.set(partition, at: 10)
-    base.set(logID, at: 16)
-    base.set(sequence, at: 24)
-    base.set(time.bootMicroseconds, at: 32)
-    base.set(time.wallMicroseconds, at: 40)
-    base.set(checksum(UnsafeRawPointer(base), count: Self.size - 4), at: Self.size - 4)
+    HeaderFrame.encode(
+      into: bytes, size: Self.size, magic: Self.magic, version: Self.version, partition: partition, logID: logID
+    ) { base in
+      base.set(sequence, at: 24)
+      base.set(time.bootMicroseconds, at: 32)
+      base.set(time.wallMicroseconds, at: 40)
+    }
   }
 
   /// Reads a header from a file's first bytes; throws what is wrong with it.
   public static func decode(_ bytes: UnsafeRawBufferPointer) throws(HeaderProblem) -> SnapshotHeader {
-    guard let base = bytes.baseAddress, bytes.count >= size else { throw .short }
-    guard base.integer(at: 0) == magic else { throw .magic }
-    guard base.integer(at: size - 4) == checksum(base, count: size - 4) else { throw .checksum }
-    let version: UInt16 = base.integer(at: 8)
-    guard version <= Self.version else { throw .newer(version: version) }
+    let base = try HeaderFrame.decode(bytes, size: size, magic: magic, version: version)
     return SnapshotHeader(
       logID: base.integer(at: 16), partition: base.integer(at: 10), sequence: base.integer(at: 24),
       time: LogTime(bootMicroseconds: base.integer(at: 32), wallMicroseconds: base.integer(at: 40)))

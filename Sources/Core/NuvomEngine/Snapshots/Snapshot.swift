@@ -187,12 +187,8 @@ extension Engine {
     let slot = reader.fixed(UInt32.self)
     let kind = reader.byte()
     let bytes = reader.take(Int(reader.fixed(UInt32.self)))
-    guard !reader.isDamaged, bytes.count > 0, let source = bytes.baseAddress else { return false }
-    func stored() -> ArenaReference {
-      let (reference, copy) = arena.append(kind: kind, owner: slot, length: bytes.count)
-      copy.copyMemory(from: source, byteCount: bytes.count)
-      return reference
-    }
+    guard !reader.isDamaged, bytes.count > 0 else { return false }
+    func stored() -> ArenaReference { store(bytes, kind, owner: slot) }
     switch (table, kind) {
     case (.jobs, RecordKind.body):
       guard jobs.isTaken(slot), jobs.pointer(slot).pointee.body.isNone, bytes.count > JobBody.timeBytes,

@@ -369,14 +369,20 @@ extension Engine {
   @inline(__always)
   func leaveReadyList(_ job: UnsafeMutablePointer<JobRecord>) {
     let list = readyLists.mutable(readyList(of: job.pointee.queue, priority: job.pointee.priority))
+    unlink(job, head: &list.pointee.head, tail: &list.pointee.tail)
+  }
+
+  /// Takes a job out of a list with these ends.
+  @inline(__always)
+  private func unlink(_ job: UnsafeMutablePointer<JobRecord>, head: inout UInt32, tail: inout UInt32) {
     let (next, previous) = (job.pointee.next, job.pointee.previous)
     if previous == JobRecord.noLink {
-      list.pointee.head = next
+      head = next
     } else {
       jobs.mutable(previous).pointee.next = next
     }
     if next == JobRecord.noLink {
-      list.pointee.tail = previous
+      tail = previous
     } else {
       jobs.mutable(next).pointee.previous = previous
     }
@@ -387,18 +393,7 @@ extension Engine {
     cancelTimer(job)
     switch job.pointee.state {
     case .ready: leaveReadyList(job)
-    case .dead:
-      let (next, previous) = (job.pointee.next, job.pointee.previous)
-      if previous == JobRecord.noLink {
-        scalars.pointee.deadHead = next
-      } else {
-        jobs.mutable(previous).pointee.next = next
-      }
-      if next == JobRecord.noLink {
-        scalars.pointee.deadTail = previous
-      } else {
-        jobs.mutable(next).pointee.previous = previous
-      }
+    case .dead: unlink(job, head: &scalars.pointee.deadHead, tail: &scalars.pointee.deadTail)
     case .delayed: job.pointee.clear(JobRecord.Flags.dueIsWall)
     case .leased, .succeeded, .cancelled: break
     }
@@ -493,13 +488,18 @@ extension Engine {
 
   func history(of job: UnsafeMutablePointer<JobRecord>) -> JobHistory { history(of: UnsafePointer(job)) }
 
+  /// Copies bytes into the arena.
+  func store(_ bytes: BorrowedBytes, _ kind: UInt8, owner: UInt32) -> ArenaReference {
+    let (reference, copy) = arena.append(kind: kind, owner: owner, length: bytes.count)
+    if let source = bytes.baseAddress { copy.copyMemory(from: source, byteCount: bytes.count) }
+    return reference
+  }
+
   private func setHistory(_ id: JobID, _ job: UnsafeMutablePointer<JobRecord>, _ history: JobHistory) {
     if !job.pointee.history.isNone { arena.free(job.pointee.history) }
     let writer = EventWriter(capacity: 1 << 10)
     history.write(to: writer)
-    let (reference, bytes) = arena.append(kind: RecordKind.history, owner: id.slot, length: writer.count)
-    bytes.copyMemory(from: writer.base, byteCount: writer.count)
-    job.pointee.history = reference
+    job.pointee.history = store(writer.bytes, RecordKind.history, owner: id.slot)
   }
 
   // MARK: Unique keys
@@ -510,8 +510,7 @@ extension Engine {
     if scalars.pointee.isReplaying {
       guard keys.isWithinReach(slot), keys.claim(slot: slot, generation: generation) else { return false }
     }
-    let (reference, bytes) = arena.append(kind: RecordKind.key, owner: slot, length: key.count)
-    if let source = key.baseAddress { bytes.copyMemory(from: source, byteCount: key.count) }
+    let reference = store(key, RecordKind.key, owner: slot)
     let due = after(window)
     let hash = hashing(key)
     let timer = bootTimers.insert(due: due, subject: UInt64(slot), extra: 0, kind: TimerKind.keyWindow)
@@ -526,8 +525,7 @@ extension Engine {
     if scalars.pointee.isReplaying {
       guard clients.isWithinReach(slot), clients.claim(slot: slot, generation: generation) else { return false }
     }
-    let (reference, bytes) = arena.append(kind: RecordKind.clientName, owner: slot, length: name.count)
-    if let source = name.baseAddress { bytes.copyMemory(from: source, byteCount: name.count) }
+    let reference = store(name, RecordKind.clientName, owner: slot)
     let hash = hashing(name)
     clients.mutable(slot).initialize(to: ClientRecord(hash: hash, name: reference))
     clientIndex.insert(hash, slot)
@@ -545,9 +543,7 @@ extension Engine {
       answer.value = id.rawValue
     case .encoded(let bytes):
       answer.kind = AnswerRecord.Kind.encoded.rawValue
-      let (reference, copy) = arena.append(kind: RecordKind.answer, owner: slot, length: bytes.count)
-      if let source = bytes.baseAddress { copy.copyMemory(from: source, byteCount: bytes.count) }
-      answer.value = reference.rawValue
+      answer.value = store(bytes, RecordKind.answer, owner: slot).rawValue
     }
     answers.mutable(slot).initialize(to: answer)
     let record = clients.mutable(client)
