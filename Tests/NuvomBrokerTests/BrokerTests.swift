@@ -42,6 +42,33 @@ func readsWait() throws {
   #expect(world.heard(b) == ["7 ok", "8 ok"])
 }
 
+@Test("while the log stands still, jobs are taken in up to a bound, and settled beyond it")
+func boundedBatch() throws {
+  let world = BrokerWorld()
+  let a = try world.client()
+  world.enqueue(a, 1)
+  world.broker.endTurn()
+  world.say(a, 2, "dequeue")
+  world.broker.endTurn()
+  _ = world.heard(a)
+  world.storage.script = [.pending]
+  let payload = MessageValue.binary([UInt8](repeating: 7, count: 8 << 20))
+  let large = frame([0, 3, "enqueue", ["jobs": [["task": "t", "payload": payload]]]])
+  // One is on its way to the disk, 32 gather behind it: with what is around them, more than 256 MiB.
+  for _ in 0..<33 {
+    world.bytes(a, large)
+    world.broker.endTurn()
+  }
+  world.enqueue(a, 4)
+  world.say(a, 5, "ack", ["jobs": [["id": 4_294_967_296, "token": 1]]])
+  world.broker.endTurn()
+  world.broker.receive(.committed(.done(1)))
+  #expect(world.heard(a).suffix(3) == ["3 ok", "4 DISK_FULL", "5 ok"])
+  world.enqueue(a, 6)
+  world.broker.endTurn()
+  #expect(world.heard(a) == ["6 ok"])
+}
+
 @Test("two turns during one commit become the next batch, and leave after it in order")
 func turnsDuringCommit() throws {
   let world = BrokerWorld()

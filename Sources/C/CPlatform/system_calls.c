@@ -20,6 +20,11 @@ int nuvom_file_lock(int descriptor) {
   return errno == EACCES ? EAGAIN : errno;
 }
 
+void nuvom_file_unlock(int descriptor) {
+  struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  fcntl(descriptor, F_OFD_SETLK, &lock);
+}
+
 bool nuvom_file_is_locked(int descriptor) {
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(descriptor, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
@@ -31,6 +36,8 @@ int nuvom_file_lock(int descriptor) {
   if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return 0;
   return errno == EWOULDBLOCK ? EAGAIN : errno;
 }
+
+void nuvom_file_unlock(int descriptor) { flock(descriptor, LOCK_UN); }
 
 /* Without a way to ask, the question is answered by a shared lock that is given back at once. */
 bool nuvom_file_is_locked(int descriptor) {

@@ -38,26 +38,11 @@ public struct BatchBuffer: ~Copyable {
   @inlinable
   public mutating func removeAll() { end = Self.headRoom }
 
-  /// Cuts the body back to `count` bytes, which must not be more than it has: undoes the appends of a refused command.
-  @inlinable
-  public mutating func truncate(to count: Int) {
-    precondition(count >= 0 && count <= self.count, "a body can only be cut shorter")
-    end = Self.headRoom + count
-  }
-
-  /// Where the next `size` bytes of the body go: at least that many may be written there before `commit` tells how many were.
-  /// Valid until the buffer is next changed.
+  /// Where the next `size` bytes of the body go.
   @inlinable @inline(__always)
-  public mutating func reserve(_ size: Int) -> UnsafeMutableRawPointer {
+  mutating func reserve(_ size: Int) -> UnsafeMutableRawPointer {
     if size > capacity - Self.tailRoom - end { grow(by: size) }
     return base + end
-  }
-
-  /// Adds the first `size` bytes written at the last `reserve` to the body; not more than were reserved.
-  @inlinable @inline(__always)
-  public mutating func commit(_ size: Int) {
-    assert(size >= 0 && size <= capacity - Self.tailRoom - end, "more committed than reserved")
-    end += size
   }
 
   /// Appends a copy of `bytes`.
@@ -73,21 +58,6 @@ public struct BatchBuffer: ~Copyable {
   public mutating func append<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
     reserve(MemoryLayout<T>.size).set(value, at: 0)
     end += MemoryLayout<T>.size
-  }
-
-  /// Appends an unsigned integer as LEB128: 7 bits a byte, lowest first, the high bit says that more follow; 1 to 10 bytes.
-  @inlinable @inline(__always)
-  public mutating func appendVarint(_ value: UInt64) {
-    let target = reserve(10)
-    var rest = value
-    var size = 0
-    while rest >= 0x80 {
-      target.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: size, as: UInt8.self)
-      rest >>= 7
-      size += 1
-    }
-    target.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: size, as: UInt8.self)
-    end += size + 1
   }
 
   @usableFromInline @inline(never)

@@ -375,9 +375,16 @@ public final class Broker {
     if isInTurn { return }
     isInTurn = true
     let now = clock()
-    let room = storage?.room(at: LogTime(now)) ?? .max
-    engine.beginTurn(now, diskRoom: room - batch.count)
+    var room = Int.max
+    if let storage {
+      room = batch.count > Self.batchLimit ? 0 : storage.room(at: LogTime(now)) - batch.count
+    }
+    engine.beginTurn(now, diskRoom: room)
   }
+
+  /// Bytes that gather for the next commit before jobs are refused: with a disk that stands still, the batch must not outgrow memory or the
+  /// log's format. Settlements go on; what they can add is bounded by the jobs that are leased.
+  private static let batchLimit = 256 << 20
 
   /// Does what is due. To be called at `nextDeadline`.
   public func fireTimers() {

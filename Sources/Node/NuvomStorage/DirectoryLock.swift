@@ -1,9 +1,14 @@
 import CPlatform
 import Glibc
 
-/// The right to write a log's directory; held until this value's file is released, by the kernel also when the process dies.
-struct DirectoryLock: Sendable {
-  private let file: File
+/// The right to write a log's directory; held until this object goes, and given back by the kernel also when the process dies.
+final class DirectoryLock: Sendable {
+  let file: File
+
+  private init(file: File) { self.file = file }
+
+  /// Not by closing alone: a process that is being started elsewhere in this one has copies of all descriptors for a moment.
+  deinit { nuvom_file_unlock(file.descriptor) }
 
   /// Takes the lock, or throws `inUse` with the holder's process id, or `notWritable`.
   static func take(_ directory: String) throws(StorageError) -> DirectoryLock {

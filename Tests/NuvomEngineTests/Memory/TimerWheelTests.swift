@@ -32,16 +32,10 @@ func wheelAgainstModel(seed: UInt64) {
       model.due[node] = due
     }
     if random.once(in: 2), let node = model.due.keys.min(by: { $0 &* 0x9E37_79B1 < $1 &* 0x9E37_79B1 }) {
-      if random.once(in: 2) {
-        wheel.remove(node)
-        model.due[node] = nil
-      } else {
-        let due = someDue(now, &random)
-        wheel.reschedule(node, due: due)
-        let stored = wheel.timer(node).due
-        #expect(stored == due)
-        model.due[node] = due
-      }
+      let stored = wheel.timer(node).due
+      #expect(stored == model.due[node])
+      wheel.remove(node)
+      model.due[node] = nil
     }
     now += Int64(random.below(1 << random.below(34)))
     var budget = 100_000

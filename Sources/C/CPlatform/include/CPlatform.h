@@ -20,6 +20,9 @@ bool nuvom_crc32c_is_accelerated(void);
  * The lock ends with the last descriptor of that open file, so also when the process dies. */
 int nuvom_file_lock(int descriptor);
 
+/* Gives the lock back, also while copies of the descriptor are open elsewhere. */
+void nuvom_file_unlock(int descriptor);
+
 /* Whether another open file description holds the lock of this file; never takes it. Needs only a readable descriptor. */
 bool nuvom_file_is_locked(int descriptor);
 

@@ -78,15 +78,6 @@ struct TimerWheel: ~Copyable {
     giveBack(id)
   }
 
-  /// Moves a pending timer to another time. It keeps its node.
-  @inline(__always)
-  func reschedule(_ id: UInt32, due: Int64) {
-    precondition(node(id).pointee.isPending, "a popped timer is inserted anew")
-    unlink(id)
-    node(id).pointee.due = due
-    place(id)
-  }
-
   /// A pending timer.
   @inline(__always)
   func timer(_ id: UInt32) -> WheelTimer {
