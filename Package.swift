@@ -61,7 +61,8 @@ let package = Package(
       "Node", "NuvomBroker",
       ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
     module(
-      "Node", "NuvomServer", ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", nio, nioPosix, logging, lifecycle]),
+      "Node", "NuvomServer",
+      ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", "CPlatform", nio, nioPosix, logging, lifecycle]),
 
     // Client: what a Swift program links.
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
@@ -90,7 +91,7 @@ let package = Package(
       path: "Examples/Checksums", swiftSettings: strict),
 
     // Tests: one target a module, and those of the whole.
-    tests("MessagePackTests", ["MessagePack"]),
+    tests("MessagePackTests", ["MessagePack", "CMessagePack"]),
     tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
     tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),

@@ -1,3 +1,4 @@
+import CMessagePack
 import Testing
 
 @testable import MessagePack
@@ -118,6 +119,48 @@ struct HostileBytesTests {
       _ = try? MessagePackDecoder().decode([String: [Double]].self, from: message)
     }
     #expect(read > 100)
+  }
+
+  @Test("The quick way of reading and msgpack-c's parser give the same tokens, status and place", arguments: 0..<4)
+  func agreesWithMsgpackC(seed: UInt64) throws {
+    var random = SeededGenerator(state: seed)
+    var quick = nuvom_tokens_make(10_000)
+    var other = nuvom_tokens_make(10_000)
+    defer {
+      nuvom_tokens_free(quick)
+      nuvom_tokens_free(other)
+    }
+    var messages = Self.malformed.map(\.bytes)
+    for depth in 29...34 { messages.append([UInt8](repeating: 0x91, count: depth) + [0x05]) }
+    for _ in 0..<5_000 {
+      var message = try MessageValue.random(using: &random).encoded()
+      messages.append(message)
+      message[Int.random(in: message.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
+      messages.append(message)
+      messages.append(Array(message.prefix(Int.random(in: 0...message.count, using: &random))))
+    }
+    for message in messages {
+      message.withUnsafeBufferPointer { bytes in
+        var (end, otherEnd) = (0, 0)
+        let status = nuvom_tokens_parse(&quick, bytes.baseAddress, bytes.count, &end)
+        let otherStatus = nuvom_tokens_parse_any(&other, bytes.baseAddress, bytes.count, &otherEnd)
+        let tokens = (0...quick.count).map { Token(quick.base[Int($0)]) }
+        let otherTokens = (0...other.count).map { Token(other.base[Int($0)]) }
+        #expect(status == otherStatus && end == otherEnd && tokens == otherTokens, "\(message)")
+      }
+    }
+  }
+
+  /// What a token says, to be compared.
+  private struct Token: Equatable {
+    let kind: UInt8
+    let type: Int8
+    let start: UInt32
+    let bits: UInt64
+
+    init(_ token: nuvom_token) {
+      (kind, type, start, bits) = (token.kind, token.extension_type, token.start, token.bits)
+    }
   }
 }
 

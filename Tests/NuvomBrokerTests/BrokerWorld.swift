@@ -148,7 +148,7 @@ final class ScriptedStorage: Storage {
   private func next() -> CommitProgress {
     script.isEmpty ? .finished(.done(UInt64(batches.count))) : script.removeFirst()
   }
-  func submit(_ batch: inout BatchBuffer, at time: LogTime) -> CommitProgress {
+  func submit(_ batch: inout BatchBuffer, at time: LogTime, isBusy: Bool) -> CommitProgress {
     let isEmpty = batch.isEmpty
     #expect(!isEmpty)
     batches.append(batch.withBody { Array($0) })

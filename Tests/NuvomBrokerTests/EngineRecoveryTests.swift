@@ -79,7 +79,7 @@ func inconsistentLog() throws {
   // An ack of a job that is not there.
   batch.append(UInt8(9))
   batch.append(UInt16(0x0101))
-  _ = storage.submit(&batch, at: LogTime(clock.time))
+  _ = storage.submit(&batch, at: LogTime(clock.time), isBusy: false)
   let number = storage.lastSequence
   storage.close()
   let recovery = EngineRecovery(EngineConfiguration(), now: clock.time)

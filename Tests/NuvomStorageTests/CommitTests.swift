@@ -65,12 +65,12 @@ import Testing
       let log = try OpenLog(directory) { $0.placement = .thread }
       var buffer = BatchBuffer()
       buffer.append(UInt8(ascii: "a"))
-      #expect(log.storage.submit(&buffer, at: log.time) == .pending)
+      #expect(log.storage.submit(&buffer, at: log.time, isBusy: false) == .pending)
       let left = buffer.count
       #expect(left == 0)
       buffer.append(UInt8(ascii: "b"))
       #expect(log.results.take() == .done(2))
-      #expect(log.storage.submit(&buffer, at: log.time) == .pending)
+      #expect(log.storage.submit(&buffer, at: log.time, isBusy: false) == .pending)
       #expect(log.results.take() == .done(3))
     }
     #expect(try reopened(directory).recovered.batches == ["a", "b"])

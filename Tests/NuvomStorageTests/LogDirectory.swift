@@ -90,7 +90,7 @@ final class OpenLog {
   @discardableResult
   func commit(_ text: String) -> CommitResult {
     Array(text.utf8).withUnsafeBytes { buffer.append($0) }
-    return result(of: storage.submit(&buffer, at: time))
+    return result(of: storage.submit(&buffer, at: time, isBusy: false))
   }
 
   func retry() -> CommitResult { result(of: storage.retry()) }

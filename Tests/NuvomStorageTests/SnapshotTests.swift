@@ -54,7 +54,7 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
       let log = try OpenLog(directory) { $0.placement = .thread }
       var buffer = BatchBuffer()
       buffer.append(UInt8(ascii: "p"))
-      #expect(log.storage.submit(&buffer, at: log.time) == .pending)
+      #expect(log.storage.submit(&buffer, at: log.time, isBusy: false) == .pending)
       #expect(try log.snapshot(["state with p"]).get().sequence == 2)
       #expect(log.results.take() == .done(2))
     }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -54,6 +55,11 @@ int nuvom_file_allocate(int descriptor, int64_t size) {
   return fallocate(descriptor, 0, 0, size) == 0 ? 0 : errno;
 }
 
+bool nuvom_file_set_direct(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  return flags >= 0 && fcntl(descriptor, F_SETFL, flags | O_DIRECT) == 0;
+}
+
 void nuvom_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 #else
@@ -64,9 +70,28 @@ int nuvom_file_allocate(int descriptor, int64_t size) {
   return EOPNOTSUPP;
 }
 
+bool nuvom_file_set_direct(int descriptor) {
+  (void)descriptor;
+  return false;
+}
+
 void nuvom_name_thread(const char *name) { (void)name; }
 
 #endif
+
+void *nuvom_memory_map(size_t size) {
+  void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+void nuvom_memory_touch(void *memory, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+  if (madvise(memory, size, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  for (size_t at = 0; at < size; at += 4096) ((volatile char *)memory)[at] = 0;
+}
+
+void nuvom_memory_unmap(void *memory, size_t size) { munmap(memory, size); }
 
 void nuvom_return_blocks(int size) {
 #if defined(__GLIBC__)

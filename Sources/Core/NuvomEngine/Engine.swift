@@ -14,11 +14,14 @@ public struct EngineConfiguration: Sendable {
   public var deadLetterLimit: Int
   /// How long a dead letter is kept.
   public var deadLetterRetentionMilliseconds: UInt64
+  /// Where the tables' memory comes from.
+  public var blocks: any BlockSource
 
   /// One partition, 1 GiB, logged, a million dead letters for 30 days.
   public init(
     partition: UInt8 = 0, memoryLimit: Int = 1 << 30, isLogged: Bool = true, hashSeed: UInt64 = 0,
-    deadLetterLimit: Int = 1_000_000, deadLetterRetentionMilliseconds: UInt64 = 30 * 86_400_000
+    deadLetterLimit: Int = 1_000_000, deadLetterRetentionMilliseconds: UInt64 = 30 * 86_400_000,
+    blocks: any BlockSource = HeapBlocks()
   ) {
     self.partition = partition
     self.memoryLimit = memoryLimit
@@ -26,6 +29,7 @@ public struct EngineConfiguration: Sendable {
     self.hashSeed = hashSeed
     self.deadLetterLimit = deadLetterLimit
     self.deadLetterRetentionMilliseconds = deadLetterRetentionMilliseconds
+    self.blocks = blocks
   }
 }
 
@@ -93,20 +97,21 @@ public final class Engine {
     hashing = ByteHash(seed: configuration.hashSeed)
     scalars = .allocate(capacity: 1)
     scalars.initialize(to: Scalars(now: now, previous: now, counts: QueueRecord()))
-    jobs = Slab(maximumSlots: .max - 63)
-    arena = Arena()
+    let blocks = configuration.blocks
+    jobs = Slab(maximumSlots: .max - 63, blocks: blocks)
+    arena = Arena(blocks)
     queueNames = NameTable(maximum: 100_000, hash: hashing)
     taskNames = NameTable(maximum: 100_000, hash: hashing)
-    queues = Slab(maximumSlots: 100_032)
-    readyLists = Slab(maximumSlots: 100_000 * 256)
-    keys = Slab(maximumSlots: 1 << 30)
+    queues = Slab(maximumSlots: 100_032, blocks: blocks)
+    readyLists = Slab(maximumSlots: 100_000 * 256, blocks: blocks)
+    keys = Slab(maximumSlots: 1 << 30, blocks: blocks)
     keyIndex = ByteTable()
-    clients = Slab(maximumSlots: 1 << 20)
+    clients = Slab(maximumSlots: 1 << 20, blocks: blocks)
     clientIndex = ByteTable()
-    answers = Slab(maximumSlots: 1 << 26)
+    answers = Slab(maximumSlots: 1 << 26, blocks: blocks)
     bootTimers = TimerWheel(now: now.boot)
     wallTimers = TimerWheel(now: now.wall)
-    waiting = WaitingRoom(now: now.boot)
+    waiting = WaitingRoom(now: now.boot, blocks: blocks)
     events = EventWriter()
     scratch = EventWriter(capacity: 4 << 10)
   }

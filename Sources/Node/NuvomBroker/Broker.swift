@@ -259,8 +259,13 @@ public final class Broker {
         if peer.isEnding { return bytes.count }
       }
     }
+    // Under load the disk should be at work while the next connections are read.
+    if engine.eventBytes.count > Self.turnBytes, case .idle = commit { endTurn(isBusy: true) }
     return position
   }
+
+  /// Bytes of events after which a turn ends though more has arrived, if the log is free.
+  private static let turnBytes = 128 << 10
 
   @inline(__always)
   private func take(_ frame: BorrowedBytes, from peer: Peer) {
@@ -397,7 +402,10 @@ public final class Broker {
   }
 
   /// Ends the turn: commits what was decided, and lets out what is durable. To be called when everything that had arrived was given.
-  public func endTurn() {
+  public func endTurn() { endTurn(isBusy: false) }
+
+  /// `isBusy`: there is more to decide, which need not wait for this turn's commit.
+  private func endTurn(isBusy: Bool) {
     guard isInTurn else { return }
     isInTurn = false
     _ = engine.compactOnce()
@@ -407,7 +415,7 @@ public final class Broker {
     }
     batch.append(engine.eventBytes)
     engine.clearEvents()
-    advance(storage)
+    advance(storage, isBusy: isBusy)
     pumpSnapshot(storage)
   }
 
@@ -435,7 +443,7 @@ public final class Broker {
   }
 
   /// Submits the next batch, if the log is free and there is one.
-  private func advance(_ storage: any Storage) {
+  private func advance(_ storage: any Storage, isBusy: Bool = false) {
     guard case .idle = commit else { return }
     if batch.isEmpty {
       letOutTold()
@@ -453,7 +461,7 @@ public final class Broker {
     }
     told.removeAll(keepingCapacity: true)
     commit = .inFlight
-    settle(storage.submit(&batch, at: LogTime(clock())))
+    settle(storage.submit(&batch, at: LogTime(clock()), isBusy: isBusy))
   }
 
   private func isSnapshotDue(_ storage: any Storage) -> Bool {

@@ -92,7 +92,7 @@ public final class NuvomServer: Service {
     let recovery = EngineRecovery(
       EngineConfiguration(
         memoryLimit: configuration.memoryLimit, isLogged: configuration.directory != nil,
-        hashSeed: .random(in: .min ... .max)),
+        hashSeed: .random(in: .min ... .max), blocks: PreparedBlocks()),
       now: now)
     var storage: WALStorage?
     if let directory = configuration.directory {

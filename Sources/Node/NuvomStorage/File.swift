@@ -74,6 +74,10 @@ final class File: Sendable {
     }
   }
 
+  /// Lets reads and writes pass by the page cache from now on: offsets, sizes and memory must then be those of whole blocks
+  /// (`BlockBuffer.blockBytes`). False where the file system cannot do that.
+  func passByCache() -> Bool { nuvom_file_set_direct(descriptor) }
+
   /// Makes the content durable. A failure must never be followed by another try: the kernel has forgotten what it could not write.
   func syncData() throws(StorageError) {
     guard fdatasync(descriptor) == 0 else { throw StorageError(call: "fdatasync", path: path, errno: errno) }
@@ -89,6 +93,11 @@ final class File: Sendable {
     guard ftruncate(descriptor, off_t(size)) == 0 else {
       throw StorageError(call: "ftruncate", path: path, errno: errno)
     }
+  }
+
+  /// Makes the file at least `size` bytes long.
+  func extend(to size: Int) throws(StorageError) {
+    if try self.size() < size { try truncate(to: size) }
   }
 
   /// Takes blocks for `size` bytes, so that a full disk is known before the first byte. Not every file system can: there the writes tell.

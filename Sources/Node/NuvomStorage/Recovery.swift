@@ -69,6 +69,7 @@ extension WALStorage {
     _ walk: LogWalk, _ options: WALOptions, _ time: LogTime
   ) throws(StorageError) -> (Shelf, SegmentFile) {
     let directory = walk.directory
+    let writing = Writing(options.sync)
     for path in walk.files.temporaries { try Directory.remove(path) }
     let header =
       walk.tail
@@ -90,7 +91,7 @@ extension WALStorage {
     }
     let segment = try Spare.continueLog(
       header, contentOf: old, opened: opened, from: size == options.segmentBytes ? spares.popLast() : nil, bytes: size,
-      in: directory)
+      for: writing, in: directory)
 
     let firsts = Dictionary(uniqueKeysWithValues: walk.segments.map { ($0.segment, $0.firstSequence) })
     var state = Shelf.State()
@@ -107,7 +108,8 @@ extension WALStorage {
     state.snapshotPosition = -walk.segments.reduce(0) { $0 + $1.bytes - SegmentHeader.size }
     state.snapshotEstimate = walk.snapshot?.info.bytes ?? 0
     let shelf = Shelf(
-      directory: directory, segmentSize: options.segmentBytes, diskLimit: options.diskLimit, state: state)
+      directory: directory, segmentSize: options.segmentBytes, diskLimit: options.diskLimit, writing: writing,
+      state: state)
     if let snapshot = walk.snapshot { try shelf.release(below: snapshot.info.sequence) }
     return (shelf, segment)
   }

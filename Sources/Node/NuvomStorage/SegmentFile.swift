@@ -1,8 +1,17 @@
 import NuvomWAL
 
-/// A file of a segment's size that is written with zeros, or with a freed segment's old batches, and waits to become a segment.
-///
-/// Its blocks exist and are written on disk: `fdatasync` of a batch then has only the batch to write, no block map.
+/// How the log's files are written, by its policy of syncing.
+enum Writing {
+  /// Every batch is synced: past the page cache, into blocks that were written before, so that a sync has only the batch to write, no block
+  /// map, and no page is copied that nobody reads again.
+  case synced
+  /// By the page cache, which takes a batch in microseconds and writes it out when the policy says.
+  case cached
+
+  init(_ policy: SyncPolicy) { self = policy == .always ? .synced : .cached }
+}
+
+/// A file of a segment's size that has its blocks, is empty or holds a freed segment's old batches, and waits to become a segment.
 struct Spare {
   let path: String
   let bytes: Int
@@ -11,12 +20,14 @@ struct Spare {
   private static let slice = 4 << 20
 
   /// Makes a file of `bytes` zeros, durable under the name `path`.
-  static func make(_ path: String, bytes: Int, in directory: String) throws(StorageError) -> Spare {
+  static func make(
+    _ path: String, bytes: Int, for writing: Writing, in directory: String
+  ) throws(StorageError) -> Spare {
     let temporary = LogFiles.temporary(path)
     do throws(StorageError) {
       let file = try File.open(temporary, .create)
       try file.allocate(bytes)
-      try fill(0..<bytes, of: file, syncing: true)
+      try fill(0..<bytes, of: file, for: writing)
       try file.sync()
       try Directory.rename(temporary, to: path)
       try Directory.sync(directory)
@@ -28,29 +39,39 @@ struct Spare {
     return Spare(path: path, bytes: bytes)
   }
 
-  /// Writes zeros to the range.
-  private static func fill(_ range: Range<Int>, of file: File, syncing: Bool) throws(StorageError) {
-    let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: min(slice, range.count), alignment: 4096)
+  /// Makes the range, which nothing was written to, read as zeros; where batches will be synced, its blocks are written now.
+  private static func fill(_ range: Range<Int>, of file: File, for writing: Writing) throws(StorageError) {
+    guard case .synced = writing else { return try file.extend(to: range.upperBound) }
+    var offset = range.lowerBound
+    if file.passByCache() { offset = BlockBuffer.blockStart(offset + BlockBuffer.blockBytes - 1) }
+    let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: BlockBuffer.blockBytes)
     defer { zeros.deallocate() }
     zeros.initializeMemory(as: UInt8.self, repeating: 0)
-    var offset = range.lowerBound
+    var unsynced = 0
     while offset < range.upperBound {
       let part = UnsafeRawBufferPointer(rebasing: zeros[..<min(zeros.count, range.upperBound - offset)])
       try file.write(part, at: offset)
-      if syncing { try file.syncData() }
       offset += part.count
+      unsynced += part.count
+      if unsynced >= slice {
+        try file.syncData()
+        unsynced = 0
+      }
     }
   }
 
   /// Gives the file its header, durable, and then a segment's name, durable: a file with the name of a segment always has a whole header.
-  func become(_ header: SegmentHeader, in directory: String) throws(StorageError) -> SegmentFile {
+  func become(
+    _ header: SegmentHeader, for writing: Writing, in directory: String
+  ) throws(StorageError) -> SegmentFile {
     let file = try File.open(path, .write)
     try Self.writeHead(header, to: file)
     try file.syncData()
     let name = LogFiles.segment(directory, header.segment)
     try Directory.rename(path, to: name)
     try Directory.sync(directory)
-    return SegmentFile(file: file, path: name, header: header, offset: SegmentHeader.size, bytes: bytes)
+    return try SegmentFile(
+      file: file, path: name, header: header, offset: SegmentHeader.size, bytes: bytes, for: writing)
   }
 
   /// The header and, behind it, the zero bytes that say "no batch yet" whatever the file held before.
@@ -68,7 +89,7 @@ struct Spare {
   /// failed sync then no longer matters.
   static func continueLog(
     _ header: SegmentHeader, contentOf old: (path: String, end: Int)?, opened: UnsafeRawBufferPointer,
-    from spare: Spare?, bytes: Int, in directory: String
+    from spare: Spare?, bytes: Int, for writing: Writing, in directory: String
   ) throws(StorageError) -> SegmentFile {
     let name = LogFiles.segment(directory, header.segment)
     let temporary = LogFiles.temporary(name)
@@ -92,12 +113,12 @@ struct Spare {
     }
     try file.write(opened, at: end)
     end += opened.count
-    if spare == nil { try fill(end..<bytes, of: file, syncing: false) }
+    if spare == nil { try fill(end..<bytes, of: file, for: writing) }
     try file.sync()
     try Directory.rename(temporary, to: name)
     try Directory.sync(directory)
-    return SegmentFile(
-      file: file, path: name, header: header, offset: end - BatchHeader.trailerSize, bytes: bytes)
+    return try SegmentFile(
+      file: file, path: name, header: header, offset: end - BatchHeader.trailerSize, bytes: bytes, for: writing)
   }
 }
 
@@ -111,14 +132,23 @@ struct SegmentFile {
   /// Bytes of the file.
   let bytes: Int
   let seed: ChecksumSeed
+  /// For writing past the page cache; nil where the file system cannot, or nobody waits for the disk.
+  private let blocks: BlockBuffer?
 
-  init(file: File, path: String, header: SegmentHeader, offset: Int, bytes: Int) {
+  init(
+    file: File, path: String, header: SegmentHeader, offset: Int, bytes: Int, for writing: Writing
+  ) throws(StorageError) {
     self.file = file
     self.path = path
     self.header = header
     self.offset = offset
     self.bytes = bytes
     seed = header.seed
+    if case .synced = writing, file.passByCache() {
+      blocks = try BlockBuffer(file, at: offset)
+    } else {
+      blocks = nil
+    }
   }
 
   /// Room that is kept at the end of each segment, so that a clean shutdown can always write its seal.
@@ -134,7 +164,14 @@ struct SegmentFile {
 
   /// Writes a sealed batch; its trailer will be overwritten by the next.
   mutating func append(_ sealed: UnsafeRawBufferPointer) throws(StorageError) {
-    try file.write(sealed, at: offset)
-    offset += sealed.count - BatchHeader.trailerSize
+    let end = offset + sealed.count - BatchHeader.trailerSize
+    if let blocks {
+      let whole = blocks.blocks(with: sealed, at: offset)
+      try file.write(whole.bytes, at: whole.offset)
+      blocks.goOn(at: end, after: whole.offset)
+    } else {
+      try file.write(sealed, at: offset)
+    }
+    offset = end
   }
 }

@@ -70,10 +70,12 @@ final class Shelf: Sendable {
   let directory: String
   let segmentSize: Int
   let diskLimit: Int?
+  let writing: Writing
   let monitor: Monitor<State>
 
-  init(directory: String, segmentSize: Int, diskLimit: Int?, state: State) {
+  init(directory: String, segmentSize: Int, diskLimit: Int?, writing: Writing, state: State) {
     self.directory = directory
+    self.writing = writing
     self.segmentSize = segmentSize
     self.diskLimit = diskLimit
     monitor = Monitor(state)
@@ -101,7 +103,7 @@ final class Shelf: Sendable {
         return nil
       }
     }
-    let segment = try spare.become(header, in: directory)
+    let segment = try spare.become(header, for: writing, in: directory)
     monitor.notify {
       $0.segments.append(
         Segment(path: segment.path, number: header.segment, firstSequence: header.firstSequence, bytes: segment.bytes))
@@ -129,7 +131,7 @@ final class Shelf: Sendable {
       return LogFiles.spare(directory, state.nextSpare)
     }
     guard let path else { return nil }
-    return try Spare.make(path, bytes: bytes, in: directory)
+    return try Spare.make(path, bytes: bytes, for: writing, in: directory)
   }
 
   /// Removes what a snapshot of `sequence` makes needless: older snapshots, then segments wholly below it, which become spares while

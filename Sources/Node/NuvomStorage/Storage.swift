@@ -84,8 +84,8 @@ public protocol Storage: AnyObject {
   /// Writes the buffer's body as the next batch. The buffer comes back empty and may be filled at once, also while the commit is pending.
   ///
   /// Not to be called with an empty body, while a commit is pending, after `noRoom` (call `retry`), or after `seal` or `close`.
-  /// After a failure it answers `failed` again.
-  func submit(_ batch: inout BatchBuffer, at time: LogTime) -> CommitProgress
+  /// After a failure it answers `failed` again. `isBusy`: the caller has more to do at once, so that waiting for the disk would cost it time.
+  func submit(_ batch: inout BatchBuffer, at time: LogTime, isBusy: Bool) -> CommitProgress
   /// Tries the batch again that found no room. Only after `noRoom`.
   func retry() -> CommitProgress
   /// The sequence of the last batch whose commit was done; 0 before the log's first.

@@ -116,7 +116,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
   // MARK: Commit
 
   /// Writes the buffer's body as the next batch; see `Storage`.
-  public func submit(_ batch: inout BatchBuffer, at time: LogTime) -> CommitProgress {
+  public func submit(_ batch: inout BatchBuffer, at time: LogTime, isBusy: Bool) -> CommitProgress {
     precondition(!batch.isEmpty, "an empty batch is not written")
     let (phase, average) = line.withLock { ($0.phase, $0.counters.averageSyncMicroseconds) }
     switch phase {
@@ -127,7 +127,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     case .inFlight, .noRoom, .sealed, .closed: preconditionFailure("no commit can begin while the storage is \(phase)")
     }
     submitted += 1
-    guard isInline(batch.sealedSize, average: average) else {
+    guard isInline(batch.sealedSize, average: average, isBusy) else {
       swap(&batch, &held)
       heldTime = time
       return order()
@@ -158,7 +158,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     return .pending
   }
 
-  private func isInline(_ bytes: Int, average: Int) -> Bool {
+  private func isInline(_ bytes: Int, average: Int, _ isBusy: Bool) -> Bool {
     switch options.placement {
     case .inline: true
     case .thread: false
@@ -166,7 +166,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
       // A roll syncs several times and may wait for a spare.
       bytes <= segment.rest
         && (options.sync == .always
-          ? average <= Self.inlineSyncMicroseconds && bytes <= Self.inlineSyncedBytes
+          ? !isBusy && average <= Self.inlineSyncMicroseconds && bytes <= Self.inlineSyncedBytes
           : bytes <= Self.inlineUnsyncedBytes)
     }
   }
@@ -337,9 +337,13 @@ public final class WALStorage: Storage, @unchecked Sendable {
   public var isSnapshotDue: Bool {
     shelf.monitor.withLock { state in
       guard state.job == nil, let current = state.segments.last else { return false }
-      // Only whole segments can be freed, so it is their bytes that count; half the live data leaves room for what is written meanwhile.
+      // Only whole segments can be freed, so it is their bytes that count. While jobs only come, all of them is live, and a snapshot would
+      // free nothing: it is due when the files hold 1.75 times the live data. What is left to three times is for the new snapshot and
+      // what is written meanwhile.
       let freeable = state.segmentBytes - current.bytes
-      return freeable >= max(options.segmentBytes, state.snapshotEstimate / 2) || (state.isRoomLow && freeable > 0)
+      let held = freeable + (state.snapshots.last?.bytes ?? 0)
+      return (freeable >= options.segmentBytes && held >= state.snapshotEstimate / 4 * 7)
+        || (state.isRoomLow && freeable > 0)
     }
   }
 

@@ -52,7 +52,7 @@ private func compactOnce(_ arena: borrowing Arena, _ records: inout [UInt32: Rec
 @Test("An arena holds what a dictionary holds, through frees, compaction and pins", arguments: 1...4)
 func arenaAgainstModel(seed: UInt64) {
   var random = SeededNumbers(seed: seed)
-  let arena = Arena()
+  let arena = Arena(HeapBlocks())
   var records: [UInt32: Record] = [:]
   var owners: [UInt32] = []
   var nextOwner: UInt32 = 0
@@ -107,7 +107,7 @@ func arenaAgainstModel(seed: UInt64) {
 
 @Test("Compaction empties blocks that a few old records hold")
 func arenaCompacts() {
-  let arena = Arena()
+  let arena = Arena(HeapBlocks())
   var records: [UInt32: Record] = [:]
   for owner in UInt32(0)..<4000 { records[owner] = append(arena, owner: owner, length: 4088) }
   for owner in UInt32(0)..<4000 where owner % 10 != 0 {
@@ -125,7 +125,7 @@ func arenaCompacts() {
 
 @Test("A block that is half live or more is left alone")
 func arenaLeavesFullBlocks() {
-  let arena = Arena()
+  let arena = Arena(HeapBlocks())
   let records = (UInt32(0)..<8000).map { append(arena, owner: $0, length: 4088) }
   for record in records where record.owner % 5 < 2 { arena.free(record.reference) }
   let (dead, live) = (arena.deadBytes, arena.liveBytes)
@@ -136,7 +136,7 @@ func arenaLeavesFullBlocks() {
 
 @Test("A small arena is small, and a large record has a block of its own that goes with it")
 func arenaSizes() {
-  let arena = Arena()
+  let arena = Arena(HeapBlocks())
   let empty = arena.bytes
   let small = append(arena, owner: 1, length: 0)
   let first = arena.bytes
@@ -158,7 +158,7 @@ func arenaSizes() {
 
 @Test("Nothing that a pin saw is overwritten before unpin, and all of it is given back afterwards")
 func arenaPins() {
-  let arena = Arena()
+  let arena = Arena(HeapBlocks())
   let records =
     (UInt32(0)..<300).map { append(arena, owner: $0, length: 40_000) } + [
       append(arena, owner: 300, length: 1_000_000)
@@ -179,7 +179,7 @@ func arenaPins() {
 
 @Test("Blocks that fill and empty under a pin are given back after it")
 func arenaChurnsUnderPin() {
-  let arena = Arena()
+  let arena = Arena(HeapBlocks())
   _ = arena.pin()
   for owner in UInt32(0)..<200 { arena.free(append(arena, owner: owner, length: 200_000).reference) }
   let during = arena.bytes

@@ -90,7 +90,7 @@ private func put(_ copy: PageCopy, into slab: borrowing Slab<Entry>) -> Bool {
 @Test("A slab holds what a dictionary holds, and never gives a slot and generation out twice", arguments: 1...6)
 func slabAgainstModel(seed: UInt64) {
   var random = SeededNumbers(seed: seed)
-  let slab = Slab<Entry>(maximumSlots: 1 << 20)
+  let slab = Slab<Entry>(maximumSlots: 1 << 20, blocks: HeapBlocks())
   var model = SlabModel()
   var order: [UInt32] = []
   // Swings between full and empty, so that pages are released and used again.
@@ -108,7 +108,7 @@ func slabAgainstModel(seed: UInt64) {
 
 @Test("Empty pages go back to the system, but for a few, and come back with higher generations")
 func slabReturnsMemory() throws {
-  let slab = Slab<Entry>(maximumSlots: 1 << 20)
+  let slab = Slab<Entry>(maximumSlots: 1 << 20, blocks: HeapBlocks())
   var issued: Set<UInt64> = []
   var peaks: [Int] = []
   for _ in 0..<3 {
@@ -130,7 +130,7 @@ func slabReturnsMemory() throws {
 
 @Test("A slot that has used up its generations is retired, and so is a page of them")
 func slabRetires() {
-  let slab = Slab<Entry>(maximumSlots: 128)
+  let slab = Slab<Entry>(maximumSlots: 128, blocks: HeapBlocks())
   let last = Slab<Entry>.lastGeneration
   for slot in UInt32(0)..<64 {
     let claimed = slab.claim(slot: slot, generation: last)
@@ -149,7 +149,7 @@ func slabRetires() {
 
 @Test("A page that is used up while a snapshot waits for it goes when it was told", arguments: [true, false])
 func slabRetiresInSnapshot(isTold: Bool) {
-  let slab = Slab<Entry>(maximumSlots: 64)
+  let slab = Slab<Entry>(maximumSlots: 64, blocks: HeapBlocks())
   for slot in UInt32(0)..<64 { _ = slab.claim(slot: slot, generation: Slab<Entry>.lastGeneration) }
   slab.beginSnapshot()
   for slot in UInt32(0)..<64 { slab.free(slot) }
@@ -164,7 +164,7 @@ func slabRetiresInSnapshot(isTold: Bool) {
 
 @Test("A page with some slots retired goes on with the others")
 func slabRetiresSome() {
-  let slab = Slab<Entry>(maximumSlots: 64)
+  let slab = Slab<Entry>(maximumSlots: 64, blocks: HeapBlocks())
   for slot in UInt32(0)..<10 {
     let claimed = slab.claim(slot: slot, generation: Slab<Entry>.lastGeneration)
     #expect(claimed)
@@ -183,7 +183,7 @@ func slabRetiresSome() {
 
 @Test("claim takes what is free and due, and refuses everything else")
 func slabClaims() {
-  let slab = Slab<Entry>(maximumSlots: 1000)
+  let slab = Slab<Entry>(maximumSlots: 1000, blocks: HeapBlocks())
   let rows: [(slot: UInt32, generation: UInt32, taken: Bool)] = [
     (0, 1, true), (0, 1, false), (0, 2, false),  // live
     (700, 5, true), (699, 1, true),  // beyond the end, and in between
@@ -207,7 +207,7 @@ func slabClaims() {
 @Test("A snapshot tells the slab as it was, while it changes, and the changes replay on it", arguments: 1...12)
 func slabSnapshots(seed: UInt64) {
   var random = SeededNumbers(seed: seed)
-  let slab = Slab<Entry>(maximumSlots: 1 << 20)
+  let slab = Slab<Entry>(maximumSlots: 1 << 20, blocks: HeapBlocks())
   var model = SlabModel()
   var order: [UInt32] = []
   // Some pages released before the beginning, some in use, some empty.
@@ -217,7 +217,7 @@ func slabSnapshots(seed: UInt64) {
   for drained in [true, false] {
     slab.beginSnapshot()
     let frozen = model
-    let copy = Slab<Entry>(maximumSlots: 1 << 20)
+    let copy = Slab<Entry>(maximumSlots: 1 << 20, blocks: HeapBlocks())
     var changes: [SlabChange] = []
     var nextPage: UInt32 = 0
     while true {
@@ -266,7 +266,7 @@ func slabSnapshots(seed: UInt64) {
 
 @Test("A replay keeps empty pages until it ends")
 func slabReplayKeepsPages() {
-  let slab = Slab<Entry>(maximumSlots: 1 << 16)
+  let slab = Slab<Entry>(maximumSlots: 1 << 16, blocks: HeapBlocks())
   slab.beginReplay()
   for slot in UInt32(0)..<64 * 100 { _ = slab.claim(slot: slot, generation: 1) }
   let full = slab.bytes
@@ -283,7 +283,7 @@ func slabReplayKeepsPages() {
 
 @Test("A snapshot that ends early leaves nothing behind")
 func slabSnapshotAbandoned() {
-  let slab = Slab<Entry>(maximumSlots: 1 << 16)
+  let slab = Slab<Entry>(maximumSlots: 1 << 16, blocks: HeapBlocks())
   for _ in 0..<64 * 50 { _ = slab.allocate() }
   let before = slab.bytes
   slab.beginSnapshot()
@@ -302,7 +302,7 @@ func slabSnapshotAbandoned() {
 
 @Test("restore refuses pages that contradict themselves or the slab")
 func slabRestoreRefuses() {
-  let slab = Slab<Entry>(maximumSlots: 640)
+  let slab = Slab<Entry>(maximumSlots: 640, blocks: HeapBlocks())
   let good = [UInt32](repeating: 3, count: 64)
   var zero = good
   zero[7] = 0

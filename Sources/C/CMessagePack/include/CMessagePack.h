@@ -165,6 +165,10 @@ nuvom_tokens nuvom_tokens_make(uint32_t maximum);
 int nuvom_tokens_parse(
     nuvom_tokens *_Nonnull tokens, const uint8_t *_Nullable bytes, size_t length, size_t *_Nonnull consumed);
 
+/// The same by msgpack-c's parser alone: what the other does with all but the common messages, and is tested against.
+int nuvom_tokens_parse_any(
+    nuvom_tokens *_Nonnull tokens, const uint8_t *_Nullable bytes, size_t length, size_t *_Nonnull consumed);
+
 /// Gives the memory back.
 void nuvom_tokens_free(nuvom_tokens tokens);
 

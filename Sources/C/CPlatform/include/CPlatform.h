@@ -29,6 +29,19 @@ bool nuvom_file_is_locked(int descriptor);
 /* Takes blocks for the file's first `size` bytes, and makes it that long. 0, or the errno; EOPNOTSUPP where that cannot be asked for. */
 int nuvom_file_allocate(int descriptor, int64_t size);
 
+/* Reads and writes of the descriptor pass by the system's page cache from now on: blocks and memory must then be aligned. False where the
+ * file system cannot do that. */
+bool nuvom_file_set_direct(int descriptor);
+
+/* `size` bytes of memory; NULL when there is none. */
+void *nuvom_memory_map(size_t size);
+
+/* Makes the pages of such memory exist, which the first touch would do otherwise. */
+void nuvom_memory_touch(void *memory, size_t size);
+
+/* Gives such memory back. */
+void nuvom_memory_unmap(void *memory, size_t size);
+
 /* Names the calling thread, for debuggers and top; at most 15 bytes of it. */
 void nuvom_name_thread(const char *name);
 

@@ -1,4 +1,4 @@
-/// Where a record lies in an `Arena`: 24 bits of block above 20 bits of offset. Zero is no record.
+/// Where a record lies in an `Arena`: 24 bits of block above 20 bits of offset, in units of 4 bytes. Zero is no record.
 struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
   static let none = ArenaReference(rawValue: 0)
 
@@ -12,7 +12,7 @@ struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
 
   @inline(__always)
   fileprivate init(block: Int, offset: Int) {
-    rawValue = UInt64(block) << 20 | UInt64(offset)
+    rawValue = UInt64(block) << 20 | UInt64(offset >> 2)
   }
 
   @inline(__always)
@@ -20,10 +20,10 @@ struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
   @inline(__always)
   fileprivate var block: Int { Int(rawValue >> 20) }
   @inline(__always)
-  fileprivate var offset: Int { Int(rawValue & 0xF_FFFF) }
+  fileprivate var offset: Int { Int(rawValue & 0xF_FFFF) << 2 }
 }
 
-/// Immutable byte records, packed one after another into blocks of 1 MiB.
+/// Immutable byte records, packed one after another into blocks of 2 MiB.
 ///
 /// A record is an 8-byte header (4 bits of kind and 28 of length; the owner's slot) and its bytes, filled up to 4. One of
 /// more than 256 KiB has a block of its own. `free` only counts: a block is given back when nothing in it is live. Blocks
@@ -36,7 +36,7 @@ struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
 ///
 /// For one thread. All state is behind one pointer, for the reason that `Slab` gives.
 struct Arena: ~Copyable {
-  static let blockBytes = 1 << 20
+  static let blockBytes = HeapBlocks.blockBytes
   /// The first block of an arena, which is all that a small broker needs.
   static let firstBlockBytes = 1 << 16
   /// A longer record has a block of its own.
@@ -44,15 +44,17 @@ struct Arena: ~Copyable {
   static let longestRecord = 1 << 28 - 1
   static let headerBytes = 8
 
+  private let source: any BlockSource
   private let state: UnsafeMutablePointer<ArenaState>
 
-  init() {
+  init(_ source: any BlockSource) {
+    self.source = source
     state = .allocate(capacity: 1)
     state.initialize(to: ArenaState())
   }
 
   deinit {
-    for block in 1..<state.pointee.blockCount { state.pointee.blocks[block].base?.deallocate() }
+    for block in 1..<state.pointee.blockCount { giveMemory(state.pointee.blocks[block]) }
     state.pointee.blocks.deallocate()
     state.deallocate()
   }
@@ -236,10 +238,17 @@ struct Arena: ~Copyable {
       if block == state.pointee.blockCapacity { growTable() }
       state.pointee.blockCount += 1
     }
-    let base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    let base =
+      capacity == Self.blockBytes
+      ? source.take() : UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
     state.pointee.blocks[block] = ArenaBlock(base: base, capacity: UInt32(capacity), used: 0, live: 0, next: 0)
     state.pointee.heldBytes += capacity
     return block
+  }
+
+  private func giveMemory(_ block: ArenaBlock) {
+    guard let base = block.base else { return }
+    if Int(block.capacity) == Self.blockBytes { source.give(base) } else { base.deallocate() }
   }
 
   private func growTable() {
@@ -297,7 +306,7 @@ struct Arena: ~Copyable {
         return
       }
       state.pointee.heldBytes -= Int(state.pointee.blocks[block].capacity)
-      state.pointee.blocks[block].base?.deallocate()
+      giveMemory(state.pointee.blocks[block])
       state.pointee.blocks[block] = ArenaBlock(
         base: nil, capacity: 0, used: 0, live: 0, next: UInt32(state.pointee.vacant))
       state.pointee.vacant = block

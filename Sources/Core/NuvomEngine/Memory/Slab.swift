@@ -1,10 +1,10 @@
 /// A paged table of plain structs, addressed by slot, where no pair of slot and generation is ever given out twice.
 ///
-/// Slots live in pages of 64, allocated one at a time: growing moves nothing. Each slot has a 24-bit generation that
+/// Slots live in pages of 64, taken from a `PagePool`: growing moves nothing. Each slot has a 24-bit generation that
 /// rises with every `free`; a slot that has used up its generations is retired. A page that becomes wholly free may be
 /// released, which leaves its *floor* in the directory: the highest of its slots' next generations, from which all
 /// its slots start when it is used again. A few empty pages are kept, so that a queue that swings around empty does
-/// not go to the allocator.
+/// not go to the pool.
 ///
 /// The directory is allocated once for `maximumSlots`, 16 bytes for each 64 slots, and touched only as far as pages
 /// have been used: a generous maximum costs address space, not memory. It also carries the links of the lists of pages
@@ -26,11 +26,12 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   static var lastGeneration: UInt32 { 1 << 24 - 1 }
 
   private let directory: UnsafeMutablePointer<SlabPageEntry>
+  private let pool: PagePool
   private let state: UnsafeMutablePointer<SlabState>
   private let maximumPages: Int
 
   /// An empty slab for at most `maximumSlots` slots (rounded up to a page). Allocates address space for its directory.
-  init(maximumSlots: UInt32) {
+  init(maximumSlots: UInt32, blocks: any BlockSource) {
     precondition(MemoryLayout<Element>.alignment <= 16, "a slab's element is aligned to 16 bytes at most")
     maximumPages = (Int(maximumSlots) + 63) / 64
     let heads = SlabList.count
@@ -38,6 +39,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     for list in -heads..<0 {
       directory[list] = SlabPageEntry(word: 0, next: Int32(list), previous: Int32(list))
     }
+    pool = PagePool(pageBytes: Self.pageBytes, source: blocks)
     state = .allocate(capacity: 1)
     state.initialize(to: SlabState())
   }
@@ -45,7 +47,6 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   deinit {
     for index in 0..<state.pointee.pageCount where !directory[index].isReleased {
       header(index).pointee.saved?.release()
-      directory[index].page.deallocate()
     }
     (directory - SlabList.count).deallocate()
     state.deallocate()
@@ -56,7 +57,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
 
   /// Memory held: pages, the used part of the directory, and copies that a snapshot has not collected yet.
   var bytes: Int {
-    state.pointee.residentPages * Self.pageBytes + state.pointee.savedBytes
+    pool.bytes + state.pointee.savedBytes
       + state.pointee.pageCount * MemoryLayout<SlabPageEntry>.stride
   }
 
@@ -305,7 +306,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   // A page is one block of memory: header, 64 generations, 64 elements.
   private static var generationOffset: Int { 32 }
   private static var elementOffset: Int { generationOffset + 64 * MemoryLayout<UInt32>.stride }
-  private static var pageBytes: Int { elementOffset + 64 * MemoryLayout<Element>.stride }
+  private static var pageBytes: Int { (elementOffset + 64 * MemoryLayout<Element>.stride + 15) & ~15 }
 
   @inline(__always)
   private static func bit(_ slot: UInt32) -> UInt64 { 1 << UInt64(slot & 63) }
@@ -374,11 +375,11 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   /// Gives a released page, in no list, its memory and puts it to the partly used ones.
   private func materialize(_ index: Int) {
     let floor = directory[index].floor
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: Self.pageBytes, alignment: 16)
+    let (memory, block) = pool.take()
     // Zeroed, because copies of pages go to disk: no stale bytes of the process may.
     memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.pageBytes)
     memory.initializeMemory(
-      as: SlabPageHeader.self, to: SlabPageHeader(free: .max, allocatable: .max, saved: nil))
+      as: SlabPageHeader.self, to: SlabPageHeader(free: .max, allocatable: .max, saved: nil, block: block))
     (memory + Self.generationOffset).initializeMemory(as: UInt32.self, repeating: floor, count: 64)
     directory[index].word = UInt(bitPattern: memory)
     state.pointee.residentPages += 1
@@ -424,7 +425,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   private func release(_ index: Int) {
     var floor: UInt32 = 0
     for place in 0..<64 { floor = max(floor, generations(index)[place]) }
-    directory[index].page.deallocate()
+    pool.give(directory[index].page, of: header(index).pointee.block)
     directory[index].word = SlabPageEntry.released(floor: floor)
     state.pointee.residentPages -= 1
     if floor <= Self.lastGeneration { link(index, into: SlabList.released) }
@@ -502,6 +503,8 @@ private struct SlabPageHeader {
   var allocatable: UInt64
   /// The page as it was when the snapshot began, if it has changed and is still awaited.
   var saved: Unmanaged<PageCopy>?
+  /// Where the page's memory belongs to.
+  var block: UInt32
 
   /// Wholly free, and no slot retired.
   var isUntouched: Bool { free == .max && allocatable == .max }

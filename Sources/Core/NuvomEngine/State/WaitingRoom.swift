@@ -62,12 +62,12 @@ final class WaitingRoom {
   /// The connection of each client that is connected.
   var connectionOfClient: [UInt32: ConnectionID] = [:]
 
-  init(now: Int64) {
+  init(now: Int64, blocks: any BlockSource) {
     timers = TimerWheel(now: now)
-    sessions = Slab(maximumSlots: 1 << 24)
-    waiters = Slab(maximumSlots: 1 << 30)
-    memberships = Slab(maximumSlots: 1 << 30)
-    lines = Slab(maximumSlots: 100_032)
+    sessions = Slab(maximumSlots: 1 << 24, blocks: blocks)
+    waiters = Slab(maximumSlots: 1 << 30, blocks: blocks)
+    memberships = Slab(maximumSlots: 1 << 30, blocks: blocks)
+    lines = Slab(maximumSlots: 100_032, blocks: blocks)
   }
 
   func addQueue(_ number: UInt32) {
