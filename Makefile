@@ -1,9 +1,10 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench format clean packages
+.PHONY: help demo test build bench instructions format clean packages
 
-SWIFT_FILES := Package.swift Sources Tests Examples
+SWIFT_FILES := Package.swift Sources Tests Examples \
+  Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -23,6 +24,9 @@ build: packages ## Build nuvom and the example for release
 bench: build ## Compare with beanstalkd and Redis on this machine (some minutes)
 	@scripts/install-packages Benchmarks/apt-packages.txt
 	@Benchmarks/compare.py --short
+
+instructions: packages ## Count the instructions of the core's work; fails if they have become more
+	@Benchmarks/instructions.py
 
 format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)
