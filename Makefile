@@ -7,7 +7,7 @@ SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks
 
 help: ## Show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 # DIR travels by the environment: its name may hold anything.
 demo: export DIR := $(value DIR)
@@ -32,7 +32,7 @@ format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)
 
 clean: ## Remove everything that was built
-	rm -rf .build .demo
+	rm -rf .build .demo Benchmarks/.build Benchmarks/.build-instructions
 
 packages:
 	@command -v swift >/dev/null || { echo "Swift 6.2 or newer is needed: https://www.swift.org/install/" >&2; exit 1; }

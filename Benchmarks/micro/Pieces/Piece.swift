@@ -1,6 +1,7 @@
 /// A piece of the core's work that can be repeated: one row of the microbenchmarks.
 public struct Piece: Sendable {
-  /// Does the piece so many times. Throws if what came out is not what should have: then something else was measured.
+  /// Does the piece so many times more, up to the higher of its `repetitions` in all. Throws if what came out is not what should have: then
+  /// something else was measured.
   public typealias Run = (Int) throws -> Void
 
   /// Unique among the pieces; `codec-…`, `engine-…`, `timers-…`, `table-…`, `log-…`, `snapshot-…` or `path-…`.
@@ -27,7 +28,7 @@ public struct Piece: Sendable {
   public static let all = codec + engine + memory + log + snapshots + path
 
   /// Repetitions of pieces that are about many jobs each.
-  static let few = 20..<180
+  static let few = 100..<900
 }
 
 /// A piece did not do what it is for.
