@@ -94,12 +94,12 @@ extension Piece {
       let dequeue = Place(Request())
       core.prepareEnqueue(&enqueue.pointer.pointee, jobs: 1)
       core.prepareDequeue(&dequeue.pointer.pointee, maximum: 1)
-      var number: UInt64 = 1_000_000
+      let number = Place<UInt64>(1_000_000)
       return { count in
         for _ in 0..<count {
-          number += 2
-          enqueue.pointer.pointee.id = RequestID(rawValue: number)
-          dequeue.pointer.pointee.id = RequestID(rawValue: number + 1)
+          number.pointer.pointee += 2
+          enqueue.pointer.pointee.id = RequestID(rawValue: number.pointer.pointee)
+          dequeue.pointer.pointee.id = RequestID(rawValue: number.pointer.pointee + 1)
           core.inTurn { core.handle(enqueue) }
           core.forgetOutcome()
           core.inTurn { core.handle(dequeue) }

@@ -6,12 +6,12 @@ extension Piece {
     Piece("timers-insert-remove", "a timer 30 s ahead, and one of 64 earlier ones removed: a lease that is acked") {
       let wheel = Wheel()
       for index in 0..<10_000 { _ = wheel.insert(due: 20_000_000 + Int64(index) * 1_000) }
-      var pending = (0..<64).map { _ in wheel.insert(due: 30_000_000) }
+      let pending = Place((0..<64).map { _ in wheel.insert(due: 30_000_000) })
       return { count in
         for index in 0..<count {
           wheel.now += 20
-          wheel.wheel.remove(pending[index & 63])
-          pending[index & 63] = wheel.insert(due: wheel.now + 30_000_000)
+          wheel.wheel.remove(pending.pointer.pointee[index & 63])
+          pending.pointer.pointee[index & 63] = wheel.insert(due: wheel.now + 30_000_000)
         }
         try expect(wheel.wheel.count == 10_064, "timers were lost")
       }
@@ -19,8 +19,8 @@ extension Piece {
     Piece("timers-insert-fire", "a timer 100 ms ahead, and the firing of one that is due", repetitions: 4_000..<36_000)
     {
       let wheel = Wheel()
-      var fired = 0
       return { count in
+        var fired = 0
         for _ in 0..<count {
           wheel.now += TimerWheel.tick
           _ = wheel.insert(due: wheel.now + 100_000)
