@@ -1,12 +1,13 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench format clean packages
+.PHONY: help demo test build bench instructions format clean packages
 
-SWIFT_FILES := Package.swift Sources Tests Examples
+SWIFT_FILES := Package.swift Sources Tests Examples \
+  Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks
 
 help: ## Show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 # DIR travels by the environment: its name may hold anything.
 demo: export DIR := $(value DIR)
@@ -24,11 +25,14 @@ bench: build ## Compare with beanstalkd and Redis on this machine (some minutes)
 	@scripts/install-packages Benchmarks/apt-packages.txt
 	@Benchmarks/compare.py --short
 
+instructions: packages ## Count the instructions of the core's work; fails if they have become more
+	@Benchmarks/instructions.py
+
 format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)
 
 clean: ## Remove everything that was built
-	rm -rf .build .demo
+	rm -rf .build .demo Benchmarks/.build Benchmarks/.build-instructions
 
 packages:
 	@command -v swift >/dev/null || { echo "Swift 6.2 or newer is needed: https://www.swift.org/install/" >&2; exit 1; }

@@ -34,6 +34,8 @@ let package = Package(
   products: [
     .library(name: "NuvomClient", targets: ["NuvomClient"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
+    // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
+    .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),

@@ -1,0 +1,1 @@
+../../../../Sources/Core/NuvomEngine/Memory/TimerWheel.swift
