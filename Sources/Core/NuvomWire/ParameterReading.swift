@@ -137,8 +137,23 @@ enum Ranges {
 /// Whether the bytes may name a queue or a task: 1 to 255 bytes of UTF-8 without control characters.
 func isName(_ bytes: BorrowedBytes) -> Bool {
   guard bytes.count >= 1, bytes.count <= ProtocolLimits.nameBytes else { return false }
-  for (index, byte) in bytes.enumerated() where byte < 0x20 || byte >= 0x7F {
-    return byte >= 0x80 && isNameBeyondASCII(BorrowedBytes(rebasing: bytes[index...]))
+  var index = 0
+  // Eight bytes at a time. Of each byte that is printable ASCII the top bit is clear, also after adding 1 (which DEL has set then), and is
+  // set after adding 0x60 (which a control character has not). No sum carries into the next byte where all top bits are clear.
+  while index + 8 <= bytes.count {
+    let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+    let isPrintable =
+      (word | (word &+ 0x0101_0101_0101_0101)) & 0x8080_8080_8080_8080 == 0
+      && (word &+ 0x6060_6060_6060_6060) & 0x8080_8080_8080_8080 == 0x8080_8080_8080_8080
+    if !isPrintable { break }
+    index += 8
+  }
+  while index < bytes.count {
+    let byte = bytes[index]
+    if byte < 0x20 || byte >= 0x7F {
+      return byte >= 0x80 && isNameBeyondASCII(BorrowedBytes(rebasing: bytes[index...]))
+    }
+    index += 1
   }
   return true
 }

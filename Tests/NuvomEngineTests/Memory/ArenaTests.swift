@@ -117,7 +117,7 @@ func arenaCompacts() {
   while compactOnce(arena, &records) {}
   for _ in 0..<20 { _ = arena.nextVictim() }
   let (after, dead) = (arena.bytes, arena.deadBytes)
-  #expect(before > 15 << 20 && after < 9 << 20)
+  #expect(before > 15 << 20 && after < 10 << 20)
   #expect(dead <= 4 << 20)
   let intact = records.values.allSatisfy { isIntact(arena.bytes($0.reference), $0) }
   #expect(intact)
@@ -174,7 +174,7 @@ func arenaPins() {
   for _ in 0..<20 { _ = arena.nextVictim() }
   let intact = after.allSatisfy { isIntact(arena.bytes($0.reference), $0) }
   let rest = arena.bytes
-  #expect(intact && rest < 8 << 20)
+  #expect(intact && rest < 10 << 20)
 }
 
 @Test("Blocks that fill and empty under a pin are given back after it")

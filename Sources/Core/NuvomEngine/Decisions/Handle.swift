@@ -65,11 +65,9 @@ extension Engine {
   private func budgetRefusal(_ request: borrowing Request, _ items: Range<Int>) -> Answer? {
     if scalars.pointee.isOverMemory { return .refused(.memoryFull, retryAfterMilliseconds: 1_000) }
     var bytes = 0
-    var mayAddNames = false
     for index in items {
-      let job = request.jobs[index]
-      bytes += job.payload.count + job.headers.count + job.tags.count + 64
-      if queueNames.find(job.queue) == nil || taskNames.find(job.task) == nil { mayAddNames = true }
+      bytes +=
+        request.jobs[index].payload.count + request.jobs[index].headers.count + request.jobs[index].tags.count + 64
     }
     if bytes > 1 << 20, memoryBytes + bytes > configuration.memoryLimit {
       return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
@@ -81,10 +79,13 @@ extension Engine {
         return .refused(.diskFull, retryAfterMilliseconds: 1_000)
       }
     }
-    if mayAddNames,
-      queueNames.count + items.count > queueNames.maximum || taskNames.count + items.count > taskNames.maximum
-    {
-      return .refused(.limitExceeded)
+    // Whether the names are new is asked only when that could matter: each job asks for them anyway.
+    if queueNames.count + items.count > queueNames.maximum || taskNames.count + items.count > taskNames.maximum {
+      for index in items {
+        if queueNames.find(request.jobs[index].queue) == nil || taskNames.find(request.jobs[index].task) == nil {
+          return .refused(.limitExceeded)
+        }
+      }
     }
     return nil
   }

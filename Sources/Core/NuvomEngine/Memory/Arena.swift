@@ -291,14 +291,14 @@ struct Arena: ~Copyable {
     }
   }
 
-  /// Gives empty blocks back to the system until two for reuse are left.
+  /// Gives empty blocks back to their source until one for reuse is left.
   private func releaseSurplus(maximum: Int) {
     for _ in 0..<maximum {
       let block: Int
       if state.pointee.surplus != 0 {
         block = state.pointee.surplus
         state.pointee.surplus = Int(state.pointee.blocks[block].next)
-      } else if state.pointee.idleCount > 2 {
+      } else if state.pointee.idleCount > 1 {
         block = state.pointee.idle
         state.pointee.idle = Int(state.pointee.blocks[block].next)
         state.pointee.idleCount -= 1

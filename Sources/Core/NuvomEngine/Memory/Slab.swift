@@ -55,7 +55,10 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   /// Live elements.
   var count: Int { state.pointee.live }
 
-  /// Memory held: pages, the used part of the directory, and copies that a snapshot has not collected yet.
+  /// Pages that have memory.
+  var residentPages: Int { state.pointee.residentPages }
+
+  /// Memory held: blocks of pages, the used part of the directory, and copies that a snapshot has not collected yet.
   var bytes: Int {
     pool.bytes + state.pointee.savedBytes
       + state.pointee.pageCount * MemoryLayout<SlabPageEntry>.stride

@@ -74,21 +74,28 @@ extension UnsafeRawBufferPointer {
   func isSame(as other: UnsafeRawBufferPointer) -> Bool {
     guard count == other.count else { return false }
     guard let left = baseAddress, let right = other.baseAddress else { return true }
-    var offset = 0
-    while offset + 8 <= count {
-      if left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-        != right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-      {
-        return false
+    // Whole words, the last of which may overlap the one before.
+    if count >= 8 {
+      var offset = 0
+      while offset < count - 8 {
+        if !left.hasSame(UInt64.self, as: right, at: offset) { return false }
+        offset += 8
       }
-      offset += 8
+      return left.hasSame(UInt64.self, as: right, at: count - 8)
     }
-    while offset < count {
-      if left.load(fromByteOffset: offset, as: UInt8.self) != right.load(fromByteOffset: offset, as: UInt8.self) {
-        return false
-      }
-      offset += 1
+    if count >= 4 {
+      return left.hasSame(UInt32.self, as: right, at: 0) && left.hasSame(UInt32.self, as: right, at: count - 4)
     }
+    for offset in 0..<count where !left.hasSame(UInt8.self, as: right, at: offset) { return false }
     return true
+  }
+}
+
+extension UnsafeRawPointer {
+  @inline(__always)
+  fileprivate func hasSame<T: FixedWidthInteger & BitwiseCopyable>(
+    _ type: T.Type, as other: UnsafeRawPointer, at offset: Int
+  ) -> Bool {
+    loadUnaligned(fromByteOffset: offset, as: type) == other.loadUnaligned(fromByteOffset: offset, as: type)
   }
 }
