@@ -1,0 +1,13 @@
+"""The parts of the comparison, in the order in which they run and are shown.
+
+A part is a module with
+  TITLE            of its section
+  run(bench)       measures; what it returns is kept in the results' JSON under the part's name
+  section(found)   lines of Markdown
+  ratios(found), figures(found)   name to value, where it has any
+where `found` is what `run` returned, read back from the JSON.
+"""
+
+from . import idle, latency, limits, memory, rates
+
+PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "idle": idle}
