@@ -8,6 +8,7 @@ A part is a module with
 where `found` is what `run` returned, read back from the JSON.
 """
 
-from . import idle, latency, limits, memory, rates
+from . import connections, delayed, idle, latency, limits, memory, rates
 
-PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "idle": idle}
+PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "delayed": delayed,
+         "connections": connections, "idle": idle}
