@@ -29,7 +29,8 @@ def parsed_arguments():
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--seconds", type=float, help="of one measurement of a rate (default 1.5; short: 0.5)")
     parser.add_argument("--peers-only", action="store_true", help="without Nuvom, to check the peers' figures")
-    parser.add_argument("--publish", metavar="JSON", help="measure nothing: write RESULTS.md and pictures from an earlier run")
+    parser.add_argument("--publish", nargs="+", metavar="JSON",
+                        help="measure nothing: write RESULTS.md and the picture from earlier runs, where later ones replace parts")
     arguments = parser.parse_args()
     arguments.part = arguments.part or list(PARTS)
     arguments.seconds = arguments.seconds or (0.5 if arguments.short else 1.5)
@@ -110,11 +111,21 @@ def measured(arguments):
     return results
 
 
+def publish(runs):
+    results = {}
+    for run in runs:
+        results.update(run)
+    results["took_seconds"] = sum(run["took_seconds"] for run in runs)
+    (HERE / "RESULTS.md").write_text(report.page(results))
+    for name, part in PARTS.items():
+        if name in results and hasattr(part, "publish"):
+            part.publish(results[name], HERE)
+
+
 def main():
     arguments = parsed_arguments()
     if arguments.publish:
-        results = json.loads(pathlib.Path(arguments.publish).read_text())
-        (HERE / "RESULTS.md").write_text(report.page(results))
+        publish([json.loads(pathlib.Path(file).read_text()) for file in arguments.publish])
         return
     check(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):

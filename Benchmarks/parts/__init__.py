@@ -5,10 +5,11 @@ A part is a module with
   run(bench)       measures; what it returns is kept in the results' JSON under the part's name
   section(found)   lines of Markdown
   ratios(found), figures(found)   name to value, where it has any
+  publish(found, folder)          writes more than the section, where there is more
 where `found` is what `run` returned, read back from the JSON.
 """
 
-from . import connections, delayed, idle, latency, limits, memory, rates
+from . import connections, delayed, growth, idle, latency, limits, memory, rates
 
 PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "delayed": delayed,
-         "connections": connections, "idle": idle}
+         "connections": connections, "growth": growth, "idle": idle}
