@@ -326,6 +326,13 @@ static void consumer_result(struct connection *connection, struct cursor *cursor
   }
 }
 
+// {"ids": [one for each job]}
+static void producer_result(struct connection *connection, struct cursor *cursor) {
+  struct head map = next(cursor), key = next(cursor), ids = next(cursor);
+  if (map.type != MAP || !is(key, "ids") || ids.type != ARRAY || ids.value != options.batch) cursor->bad = true;
+  else load_enqueued(connection, options.batch);
+}
+
 static size_t receive(struct connection *connection, const char *bytes, size_t count) {
   size_t used = 0;
   while (count - used >= 4) {
@@ -343,7 +350,7 @@ static size_t receive(struct connection *connection, const char *bytes, size_t c
     if (!connection->greeted) {
       load_greeted(connection);
     } else if (id.value & ENQUEUES) {
-      load_enqueued(connection, options.batch);
+      producer_result(connection, &cursor);
     } else {
       if (id.value & SETTLES) load_settled();
       consumer_result(connection, &cursor);
