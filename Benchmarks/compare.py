@@ -115,11 +115,13 @@ def publish(runs):
     results = {}
     for run in runs:
         results.update(run)
+    results["runs"] = len(runs)
     results["took_seconds"] = sum(run["took_seconds"] for run in runs)
+    results["machine"]["cores_busy_before"] = max(run["machine"]["cores_busy_before"] for run in runs)
     (HERE / "RESULTS.md").write_text(report.page(results))
     for name, part in PARTS.items():
         if name in results and hasattr(part, "publish"):
-            part.publish(results[name], HERE)
+            part.publish(results, HERE)
 
 
 def main():

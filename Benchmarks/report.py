@@ -49,18 +49,22 @@ def goals(results):
             for name, bound in RATIO_GOALS.items() if name in ratios]
     rows += [(f"figure {name}", f"{figures[name]:.3g}", f"at most {bound:g}", "yes" if figures[name] <= bound else "**no**")
              for name, bound in FIGURE_GOALS.items() if name in figures]
-    return table(("what", "measured", "wanted", "reached"), rows)
+    return table(("what", "measured", "wanted", "reached"), rows) if rows else []
 
 
 def page(results):
     machine, method = results["machine"], results["method"]
-    lines = ["# Results", "", "Written by `compare.py --publish` from the results of one run; not edited by hand.", "",
+    runs = results.get("runs", 1)
+    source = "one run" if runs == 1 else f"{runs} runs, each part whole from one of them"
+    lines = ["# Results", "", f"Written by `compare.py --publish` from the results of {source}; not edited by hand.", "",
              f"{results['started'][:10]} · {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB · "
              f"Linux {machine['kernel']}, {machine['file_system']}, {machine['cores_busy_before']} cores busy before · "
              + " · ".join(machine["versions"].values())
              + f" · {method['repetitions']} repetitions in turns, rates over {method['seconds']:g} s · "
-             f"the run took {results['took_seconds']:.0f} s"]
-    lines += ["", "## Goals", "", *goals(results)]
+             f"took {results['took_seconds']:.0f} s"]
+    reached = goals(results)
+    if reached:
+        lines += ["", "## Goals", "", *reached]
     for name, part in PARTS.items():
         if name in results:
             lines += ["", f"## {part.TITLE}", "", *part.section(results[name])]

@@ -5,7 +5,7 @@ A part is a module with
   run(bench)       measures; what it returns is kept in the results' JSON under the part's name
   section(found)   lines of Markdown
   ratios(found), figures(found)   name to value, where it has any
-  publish(found, folder)          writes more than the section, where there is more
+  publish(results, folder)        writes more than the section, where there is more
 where `found` is what `run` returned, read back from the JSON.
 """
 

@@ -66,8 +66,9 @@ def section(runs):
     return lines + ["", *table(("jobs queued", "queues", *names), rows)]
 
 
-def publish(runs, folder):
+def publish(results, folder):
     """The picture, and the table in README.md; of a full run only."""
+    runs = results["growth"]
     if len(by(runs, "jobs")) <= 2:
         return
 
@@ -84,4 +85,8 @@ def publish(runs, folder):
     readme = folder / "README.md"
     before, _, after = readme.read_text().partition(MARK)
     rest = after.lstrip("\n").split("\n\n", 2)[2]  # behind the sentence and the table that were there
-    readme.write_text("\n\n".join([before + MARK, "\n".join(section(runs)), rest]))
+    sentence, _, *table_lines = section(runs)
+    repetitions = len(next(iter(by(runs, "contender", "jobs", "queues").values())))
+    sentence += f" Measured on {results['started'][:10]}; median of {repetitions}." if repetitions > 1 else \
+        f" Measured once, on {results['started'][:10]}."
+    readme.write_text("\n\n".join([before + MARK, sentence, "\n".join(table_lines), rest]))
