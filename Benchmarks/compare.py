@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -51,23 +52,32 @@ def machine(arguments):
     versions = {"beanstalkd": first_line("beanstalkd", "-v"), "redis": first_line("redis-server", "--version")}
     if not arguments.peers_only:
         versions["nuvom"] = first_line(arguments.nuvom, "version")
+    others = Others()
+    time.sleep(1)
     return {
         "processor": model, "cores": os.cpu_count(), "memory_gib": round(memory / 1024**2, 1),
         "kernel": platform.release(), "file_system": file_system(), "versions": versions,
-        "cores_busy_before": round(busy_cores(), 2),
+        "cores_busy_before": others.cores(),
     }
 
 
-def busy_cores():
-    """How much of this machine others use: with half a core taken, a sync takes milliseconds instead of 0.1."""
-    def idle_ticks():
-        fields = open("/proc/stat").readline().split()
-        return int(fields[4]) + int(fields[5])
+class Others:
+    """How many cores of this machine others keep busy: with half a core taken, a sync takes milliseconds instead of 0.1."""
 
-    begin, before = time.monotonic(), idle_ticks()
-    time.sleep(1)
-    idle = (idle_ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - begin)
-    return max(0.0, os.cpu_count() - idle)
+    def __init__(self):
+        self.begin, self.idle_before, self.own_before = time.monotonic(), self.idle(), self.own()
+
+    def idle(self):
+        fields = open("/proc/stat").readline().split()
+        return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+
+    def own(self):
+        """Of this script, and of the servers and generators that have ended."""
+        return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+    def cores(self):
+        taken = self.idle() - self.idle_before + self.own() - self.own_before
+        return round(max(0.0, os.cpu_count() - taken / (time.monotonic() - self.begin)), 2)
 
 
 def file_system():
@@ -101,12 +111,16 @@ def measured(arguments):
     if busy > 0.2:
         bench.say(f"warning: others keep {busy} cores of this machine busy; the figures will not be worth much")
     took = results["method"]["seconds_of_parts"] = {}
+    busy_in = results["machine"]["cores_busy_with_others"] = {}
     for name, part in PARTS.items():
         if name in arguments.part:
             bench.say(f"{name} …")
-            started = time.monotonic()
+            started, others = time.monotonic(), Others()
             results[name] = part.run(bench)
             took[name] = round(time.monotonic() - started, 1)
+            busy_in[name] = others.cores()
+            if busy_in[name] > 0.2:
+                bench.say(f"warning: others kept {busy_in[name]} cores busy while {name} was measured")
     results["took_seconds"] = round(time.monotonic() - begin, 1)
     return results
 
@@ -117,7 +131,10 @@ def publish(runs):
         results.update(run)
     results["runs"] = len(runs)
     results["took_seconds"] = sum(run["took_seconds"] for run in runs)
-    results["machine"]["cores_busy_before"] = max(run["machine"]["cores_busy_before"] for run in runs)
+    busy = {}
+    for run in runs:
+        busy.update(run["machine"]["cores_busy_with_others"])
+    results["machine"]["cores_busy_with_others"] = busy
     (HERE / "RESULTS.md").write_text(report.page(results))
     for name, part in PARTS.items():
         if name in results and hasattr(part, "publish"):

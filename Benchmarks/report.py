@@ -58,7 +58,8 @@ def page(results):
     source = "one run" if runs == 1 else f"{runs} runs, each part whole from one of them"
     lines = ["# Results", "", f"Written by `compare.py --publish` from the results of {source}; not edited by hand.", "",
              f"{results['started'][:10]} · {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB · "
-             f"Linux {machine['kernel']}, {machine['file_system']}, {machine['cores_busy_before']} cores busy before · "
+             f"Linux {machine['kernel']}, {machine['file_system']}, "
+             f"{max(machine['cores_busy_with_others'].values())} cores kept busy by others at most · "
              + " · ".join(machine["versions"].values())
              + f" · {method['repetitions']} repetitions in turns, rates over {method['seconds']:g} s · "
              f"took {results['took_seconds']:.0f} s"]

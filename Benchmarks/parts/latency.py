@@ -27,13 +27,14 @@ def keeps_up(runs):
 
 
 def ratios(runs):
-    """Of times, the peer's over Nuvom's; a peer that does not keep up has no latency to compare with."""
+    """Of times, the peer's over Nuvom's; a peer that does not keep up is compared with only if none does."""
     found = {}
     for durability, own in by(runs, "durability").items():
         contenders = by(own, "contender")
-        peers = [runs for name, runs in contenders.items() if name != "nuvom" and keeps_up(runs)]
-        if not peers or "nuvom" not in contenders or not keeps_up(contenders["nuvom"]):
+        if "nuvom" not in contenders:
             continue
+        all_peers = [runs for name, runs in contenders.items() if name != "nuvom"]
+        peers = [runs for runs in all_peers if keeps_up(runs)] or all_peers
         for quantile in ("p50", "p99"):
             best = min(median(runs, f"{quantile}_us") for runs in peers)
             found[f"{durability}-latency-{quantile}"] = best / median(contenders["nuvom"], f"{quantile}_us")
