@@ -23,7 +23,7 @@ build: packages ## Build nuvom and the example for release
 bench: bench-packages ## Compare with beanstalkd and Redis on this machine, where there are goals (under 10 minutes)
 	@Benchmarks/compare.py --short
 
-bench-full: bench-packages ## Compare everything (about two hours)
+bench-full: bench-packages ## Compare everything (about an hour and a half)
 	@Benchmarks/compare.py
 
 bench-%: bench-packages ## Compare one part in full: limits, rates, latency, memory, delayed, connections, growth, idle
