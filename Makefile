@@ -1,13 +1,13 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench instructions format clean packages
+.PHONY: help demo test build bench bench-full bench-packages instructions format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks
 
 help: ## Show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z%-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 # DIR travels by the environment: its name may hold anything.
 demo: export DIR := $(value DIR)
@@ -21,9 +21,17 @@ build: packages ## Build nuvom and the example for release
 	@swift build -c release --product nuvom
 	@swift build -c release --product checksums
 
-bench: build ## Compare with beanstalkd and Redis on this machine (some minutes)
-	@scripts/install-packages Benchmarks/apt-packages.txt
+bench: bench-packages ## Compare with beanstalkd and Redis on this machine, where there are goals (under 10 minutes)
 	@Benchmarks/compare.py --short
+
+bench-full: bench-packages ## Compare everything (about an hour and a half)
+	@Benchmarks/compare.py
+
+bench-%: bench-packages ## Compare one part in full: limits, rates, latency, memory, delayed, connections, growth, idle
+	@Benchmarks/compare.py --part $*
+
+bench-packages: build
+	@scripts/install-packages Benchmarks/apt-packages.txt
 
 instructions: packages ## Count the instructions of the core's work; fails if they have become more
 	@Benchmarks/instructions.py

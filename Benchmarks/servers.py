@@ -4,6 +4,7 @@ import atexit
 import ctypes
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -36,8 +37,14 @@ COMMANDS = {
     },
     "echo": {"off": "{load} serve-echo {port}"},
 }
-# Rates are measured without Redis's rewriting of its log, which would start at 64 MiB and share the two cores.
-REDIS_WITHOUT_REWRITE = "--auto-aof-rewrite-percentage 0"
+# What is added for single parts.
+FOR = {
+    # Rates are measured without Redis's rewriting of its log, which would start at 64 MiB and share the two cores.
+    "no rewriting": {"redis": "--auto-aof-rewrite-percentage 0"},
+    # More than the default allows: 1 GiB of jobs in Nuvom, 10,000 connections in Redis.
+    "many jobs": {"nuvom": "--memory-limit 20GiB"},
+    "many connections": {"redis": "--maxclients 12000"},
+}
 
 _running = set()
 
@@ -66,22 +73,25 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def _die_with_parent():
+def most_files():
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def _in_child():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files(), most_files()))
 
 
 class Server:
     """One server process with a data folder of its own."""
 
-    def __init__(self, kind, durability, nuvom, rewrite=False):
+    def __init__(self, kind, durability, nuvom, *parts):
         self.kind = kind
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=BUILD))
         self.data = self.folder / "data"
         self.data.mkdir()
         self.port = free_port()
-        command = COMMANDS[kind][durability]
-        if kind == "redis" and durability != "off" and not rewrite:
-            command += " " + REDIS_WITHOUT_REWRITE
+        command = " ".join([COMMANDS[kind][durability], *(FOR[part].get(kind, "") for part in parts)])
         names = {"nuvom": nuvom, "load": LOAD, "data": self.data, "port": self.port}
         self.command = ["" if word == "''" else word.format(**names) for word in command.split()]
         _running.add(self)
@@ -91,7 +101,7 @@ class Server:
         with open(self.folder / "output", "ab") as output:
             self.process = subprocess.Popen(
                 self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                preexec_fn=_die_with_parent)
+                preexec_fn=_in_child)
 
     def wait_until_listening(self):
         give_up = time.monotonic() + 30

@@ -14,13 +14,16 @@ struct buffer {
   size_t start, end, capacity;
 };
 
-enum role { PRODUCER, CONSUMER };
+enum role { PRODUCER, CONSUMER, CYCLER, IDLER };
 
 enum mode {
   MODE_ENQUEUE,   // producers only
   MODE_BACKLOG,   // consumers only, on jobs that are there already
   MODE_TOGETHER,  // as many producers as consumers, the backlog kept small
   MODE_FIRST,     // one consumer that keeps trying to connect until it has received one job
+  MODE_PACED,     // producers by the clock, whatever the server does, and as many consumers
+  MODE_CYCLE,     // each request slot enqueues a job, then takes one and settles it: the backlog keeps its length
+  MODE_HOLD,      // connections that do nothing, until standard input ends
 };
 
 struct connection {
@@ -29,10 +32,12 @@ struct connection {
   enum role role;
   bool greeted;         // the server has answered all of the driver's greeting
   bool wants_writable;  // registered for EPOLLOUT
-  bool unsettled_half;  // redis streams: the first of a job's two settling replies has come
   unsigned parked;      // requests that a producer holds back while the backlog is full
   uint64_t requests;    // nuvom: numbers the requests
   struct buffer in, out;
+  uint64_t watched;        // beanstalkd: the queue that it takes from, if there are several
+  struct buffer held;      // nuvom: ids and tokens that the next dequeues acknowledge
+  struct buffer expected;  // redis: what the replies to come answer, a byte each
 };
 
 struct options {
@@ -47,7 +52,11 @@ struct options {
   uint64_t jobs;         // enqueue: stop after these; backlog: so many are there
   double seconds;        // stop after these
   double warm_up;        // not measured
+  double rate;           // paced: jobs a second
+  unsigned delay_ms;     // of every job that is enqueued
+  unsigned queues;       // that jobs are spread over, in turns
   bool separate_acks;    // nuvom: a frame for each ack, instead of carrying it in the next dequeue
+  bool finish_alone;     // peers: the next take waits for the answer to what finishes a job, instead of following it in one write
   bool safe_retries;     // nuvom: name the client, so that the broker remembers its answers
 };
 
@@ -68,10 +77,12 @@ extern const struct driver nuvom_driver, beanstalkd_driver, redis_list_driver, r
 // Called by drivers.
 void load_greeted(struct connection *);
 void load_enqueued(struct connection *, unsigned jobs);
-void load_received(void);                 // a consumer holds one more job
+void load_received(const char *payload, size_t length);  // a consumer holds one more job
+void load_continue(struct connection *);  // after what settles the job: the request that follows
 void load_settled(void);                  // the server confirmed that a job is done
 void load_reconnect(struct connection *); // the server is not ready; only while waiting for the first job
 void load_payload(char *payload);         // `options.payload` bytes that differ from all others
+void load_queue(char *digits, uint64_t turn);  // the six digits of the queue whose turn it is
 _Noreturn void load_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void load_refused(struct connection *, const char *bytes, size_t count);  // an answer that no driver expects
 

@@ -58,19 +58,26 @@ static void settlement(struct buffer *buffer, size_t *id_offset, size_t *token_o
 }
 
 static struct buffer enqueue_request, dequeue_request, dequeue_with_ack_request, ack_request;
-static size_t first_payload, job_stride;
+static size_t first_payload, first_queue, job_stride, taken_queue, taken_queue_with_ack;
 static size_t carried_id, carried_token, ack_id, ack_token;
 
-static void start_dequeue(struct buffer *buffer, unsigned fields) {
+// Returns where the digits of the queue's name are, if there are several.
+static size_t queue_name(struct buffer *buffer) {
+  text(buffer, options.queues > 1 ? "q000000" : "bench");
+  return buffer->end - 6;
+}
+
+static size_t start_dequeue(struct buffer *buffer, unsigned fields) {
   start_request(buffer, "dequeue");
   byte(buffer, 0x80 | fields);
   text(buffer, "queues");
   byte(buffer, 0x91);
-  text(buffer, "bench");
+  size_t queue = queue_name(buffer);
   text(buffer, "max");
   byte(buffer, 1);
   text(buffer, "wait_ms");
   uint32(buffer, 30000);
+  return queue;
 }
 
 static void prepare(void) {
@@ -87,25 +94,30 @@ static void prepare(void) {
   }
   size_t start = buffer->end;
   for (unsigned job = 0; job < options.batch; job++) {
-    byte(buffer, 0x83);
+    byte(buffer, options.delay_ms ? 0x84 : 0x83);
+    if (options.delay_ms) {
+      text(buffer, "delay_ms");
+      uint32(buffer, options.delay_ms);
+    }
     text(buffer, "queue");
-    text(buffer, "bench");
+    size_t queue = queue_name(buffer);
     text(buffer, "task");
     text(buffer, "bench");
     text(buffer, "payload");
     byte(buffer, 0xc5);
     byte(buffer, (unsigned)(options.payload >> 8));
     byte(buffer, options.payload & 0xff);
+    if (job == 0) first_queue = queue;
     if (job == 0) first_payload = buffer->end;
     buffer_payload_room(buffer);
     if (job == 0) job_stride = buffer->end - start;
   }
   end_request(buffer);
 
-  start_dequeue(&dequeue_request, 3);
+  taken_queue = start_dequeue(&dequeue_request, 3);
   end_request(&dequeue_request);
 
-  start_dequeue(&dequeue_with_ack_request, 4);
+  taken_queue_with_ack = start_dequeue(&dequeue_with_ack_request, 4);
   text(&dequeue_with_ack_request, "ack");
   settlement(&dequeue_with_ack_request, &carried_id, &carried_token);
   end_request(&dequeue_with_ack_request);
@@ -119,13 +131,15 @@ static void prepare(void) {
 
 // MARK: Requests
 
-// The lowest bit of a request's id says whether its response confirms a settlement.
-static char *append(struct connection *connection, const struct buffer *request, bool settles) {
+// The lowest bits of a request's id say what its response answers.
+enum kind { OTHER = 0, SETTLES = 1, ENQUEUES = 2 };
+
+static char *append(struct connection *connection, const struct buffer *request, enum kind kind) {
   char *at = buffer_reserve(&connection->out, request->end);
   memcpy(at, request->bytes, request->end);
   connection->out.end += request->end;
   connection->requests += 1;
-  uint32_t id = htonl((uint32_t)(connection->requests << 1 | settles));
+  uint32_t id = htonl((uint32_t)(connection->requests << 2 | kind));
   memcpy(at + ID_OFFSET, &id, 4);
   return at;
 }
@@ -145,33 +159,55 @@ static void greet(struct connection *connection) {
     buffer_append(&request, id, sizeof id);
   }
   end_request(&request);
-  append(connection, &request, false);
+  append(connection, &request, OTHER);
   free(request.bytes);
 }
 
 static void enqueue(struct connection *connection) {
-  char *at = append(connection, &enqueue_request, false) + first_payload;
-  for (unsigned job = 0; job < options.batch; job++) load_payload(at + job * job_stride);
+  static uint64_t turn;
+  char *at = append(connection, &enqueue_request, ENQUEUES);
+  for (unsigned job = 0; job < options.batch; job++) {
+    load_payload(at + first_payload + job * job_stride);
+    if (options.queues > 1) load_queue(at + first_queue + job * job_stride, turn++);
+  }
 }
-
-static void take(struct connection *connection) { append(connection, &dequeue_request, false); }
 
 static void put_uint64(char *at, uint64_t value) {
   uint64_t big = __builtin_bswap64(value);
   memcpy(at, &big, 8);
 }
 
-static void done(struct connection *connection, uint64_t id, uint64_t token) {
-  if (options.separate_acks) {
-    char *at = append(connection, &ack_request, true);
-    put_uint64(at + ack_id, id);
-    put_uint64(at + ack_token, token);
-    take(connection);
-  } else {
-    char *at = append(connection, &dequeue_with_ack_request, true);
-    put_uint64(at + carried_id, id);
-    put_uint64(at + carried_token, token);
+struct lease {
+  uint64_t id, token;
+};
+
+static void take(struct connection *connection) {
+  static uint64_t turn;
+  struct buffer *held = &connection->held;
+  if (held->start == held->end) {
+    char *at = append(connection, &dequeue_request, OTHER);
+    if (options.queues > 1) load_queue(at + taken_queue, turn++);
+    return;
   }
+  struct lease lease;
+  memcpy(&lease, held->bytes + held->start, sizeof lease);
+  held->start += sizeof lease;
+  if (held->start == held->end) held->start = held->end = 0;
+  char *at = append(connection, &dequeue_with_ack_request, SETTLES);
+  if (options.queues > 1) load_queue(at + taken_queue_with_ack, turn++);
+  put_uint64(at + carried_id, lease.id);
+  put_uint64(at + carried_token, lease.token);
+}
+
+static void done(struct connection *connection, struct lease lease) {
+  if (options.separate_acks) {
+    char *at = append(connection, &ack_request, SETTLES);
+    put_uint64(at + ack_id, lease.id);
+    put_uint64(at + ack_token, lease.token);
+  } else {
+    buffer_append(&connection->held, &lease, sizeof lease);
+  }
+  load_continue(connection);
 }
 
 // MARK: Responses
@@ -256,19 +292,20 @@ static bool is(struct head head, const char *word) {
 
 static void delivery(struct connection *connection, struct cursor *cursor) {
   struct head map = next(cursor);
-  uint64_t id = 0, token = 0, payload = 0;
+  struct lease lease = {0};
+  struct head payload = {0};
   if (map.type != MAP) cursor->bad = true;
   for (uint64_t i = 0; i < map.value && !cursor->bad; i++) {
     struct head key = next(cursor);
-    if (is(key, "id")) id = next(cursor).value;
-    else if (is(key, "token")) token = next(cursor).value;
-    else if (is(key, "payload")) payload = next(cursor).value;
+    if (is(key, "id")) lease.id = next(cursor).value;
+    else if (is(key, "token")) lease.token = next(cursor).value;
+    else if (is(key, "payload")) payload = next(cursor);
     else skip(cursor);
   }
-  if (token == 0 || payload != options.payload) cursor->bad = true;
+  if (lease.token == 0 || payload.type != BYTES) cursor->bad = true;
   if (cursor->bad) return;
-  load_received();
-  done(connection, id, token);
+  load_received(payload.bytes, payload.value);
+  done(connection, lease);
 }
 
 static void consumer_result(struct connection *connection, struct cursor *cursor) {
@@ -289,6 +326,13 @@ static void consumer_result(struct connection *connection, struct cursor *cursor
   }
 }
 
+// {"ids": [one for each job]}
+static void producer_result(struct connection *connection, struct cursor *cursor) {
+  struct head map = next(cursor), key = next(cursor), ids = next(cursor);
+  if (map.type != MAP || !is(key, "ids") || ids.type != ARRAY || ids.value != options.batch) cursor->bad = true;
+  else load_enqueued(connection, options.batch);
+}
+
 static size_t receive(struct connection *connection, const char *bytes, size_t count) {
   size_t used = 0;
   while (count - used >= 4) {
@@ -305,10 +349,10 @@ static size_t receive(struct connection *connection, const char *bytes, size_t c
       load_refused(connection, frame, length);
     if (!connection->greeted) {
       load_greeted(connection);
-    } else if (connection->role == PRODUCER) {
-      load_enqueued(connection, options.batch);
+    } else if (id.value & ENQUEUES) {
+      producer_result(connection, &cursor);
     } else {
-      if (id.value & 1) load_settled();
+      if (id.value & SETTLES) load_settled();
       consumer_result(connection, &cursor);
     }
     if (cursor.bad) load_refused(connection, frame, length);

@@ -10,6 +10,8 @@ static size_t payload_offset;
 
 static void prepare(void) {
   char line[32];
+  if (options.queues > 1) load_fail("the driver of streams knows one queue");
+  if (options.delay_ms) load_fail("redis has no delayed jobs");
   buffer_text(&add, "*5\r\n$4\r\nXADD\r\n$4\r\njobs\r\n$1\r\n*\r\n$1\r\np\r\n");
   snprintf(line, sizeof line, "$%zu\r\n", options.payload);
   buffer_text(&add, line);
@@ -28,6 +30,7 @@ static void enqueue(struct connection *connection) {
   memcpy(at, add.bytes, add.end);
   load_payload(at + payload_offset);
   connection->out.end += add.end;
+  resp_expect(connection, ENQUEUED);
 }
 
 static void take(struct connection *connection) {
@@ -36,6 +39,7 @@ static void take(struct connection *connection) {
   const char *words[] = {"XREADGROUP", "GROUP",   "workers", name,   "COUNT", "1",
                          "BLOCK",      "0",       "STREAMS", "jobs", ">"};
   resp_command(&connection->out, sizeof words / sizeof words[0], words);
+  resp_expect(connection, TAKEN);
 }
 
 static void done(struct connection *connection, const char *id, size_t length) {
@@ -45,14 +49,20 @@ static void done(struct connection *connection, const char *id, size_t length) {
                        "*3\r\n$4\r\nXDEL\r\n$4\r\njobs\r\n$%zu\r\n%.*s\r\n",
                        length, (int)length, id, length, (int)length, id);
   buffer_append(&connection->out, text, (size_t)count);
+  resp_expect(connection, ACKNOWLEDGED);
+  resp_expect(connection, SETTLED);
 }
 
 // [[stream, [[id, [field, value]]]]]
-static const char *entry_id(const char *at, size_t *length) {
+static const char *entry_id(const char *at, size_t *length, const char **payload, size_t *payload_length) {
   for (int line = 0; line < 2; line++) at = strchr(at, '\n') + 1;  // *1, *2
   resp_bulk(&at, length);                                          // the stream's name
   for (int line = 0; line < 2; line++) at = strchr(at, '\n') + 1;  // *1, *2
-  return resp_bulk(&at, length);
+  const char *id = resp_bulk(&at, length);
+  at = strchr(at, '\n') + 1;       // *2
+  resp_bulk(&at, payload_length);  // the field's name
+  *payload = resp_bulk(&at, payload_length);
+  return id;
 }
 
 static size_t receive(struct connection *connection, const char *bytes, size_t count) {
@@ -64,21 +74,23 @@ static size_t receive(struct connection *connection, const char *bytes, size_t c
       load_reconnect(connection);
       return 0;
     }
-    if (!connection->greeted) {
+    enum answer answer = connection->greeted ? resp_expected(connection) : GREETED;
+    if (answer == GREETED) {
       if (*at == '-' && strncmp(at, "-BUSYGROUP", 10) != 0) load_refused(connection, at, (size_t)(next - at));
       load_greeted(connection);
-    } else if (connection->role == PRODUCER && *at == '$') {
+    } else if (answer == ENQUEUED && *at == '$') {
       load_enqueued(connection, 1);
-    } else if (*at == ':' && at[1] == '1') {
-      // XACK's answer, then XDEL's.
-      if (connection->unsettled_half) load_settled();
-      connection->unsettled_half = !connection->unsettled_half;
-    } else if (*at == '*' && at[1] == '1') {
-      load_received();
-      size_t length;
-      const char *id = entry_id(at, &length);
+    } else if (answer == ACKNOWLEDGED && *at == ':' && at[1] == '1') {
+      // XDEL's answer follows.
+    } else if (answer == SETTLED && *at == ':' && at[1] == '1') {
+      load_settled();
+      if (options.finish_alone) load_continue(connection);
+    } else if (answer == TAKEN && *at == '*' && at[1] == '1') {
+      size_t length, payload_length;
+      const char *payload, *id = entry_id(at, &length, &payload, &payload_length);
+      load_received(payload, payload_length);
       done(connection, id, length);
-      take(connection);
+      if (!options.finish_alone) load_continue(connection);
     } else {
       load_refused(connection, at, (size_t)(next - at));
     }

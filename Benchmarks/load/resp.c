@@ -16,6 +16,19 @@ void resp_command(struct buffer *buffer, size_t count, const char *const *words)
   }
 }
 
+void resp_expect(struct connection *connection, enum answer answer) {
+  *buffer_reserve(&connection->expected, 1) = (char)answer;
+  connection->expected.end += 1;
+}
+
+enum answer resp_expected(struct connection *connection) {
+  struct buffer *expected = &connection->expected;
+  if (expected->start == expected->end) load_fail("connection %u: an answer to nothing", connection->index);
+  enum answer answer = (enum answer)expected->bytes[expected->start++];
+  if (expected->start == expected->end) expected->start = expected->end = 0;
+  return answer;
+}
+
 // Reads the number of a header line; returns the start of the next line, or NULL.
 static const char *header(const char *at, const char *end, long *value) {
   const char *line_end = memchr(at, '\n', (size_t)(end - at));

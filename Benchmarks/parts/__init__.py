@@ -1,0 +1,15 @@
+"""The parts of the comparison, in the order in which they run and are shown.
+
+A part is a module with
+  TITLE            of its section
+  run(bench)       measures; what it returns is kept in the results' JSON under the part's name
+  section(found)   lines of Markdown
+  ratios(found), figures(found)   name to value, where it has any
+  publish(results, folder)        writes more than the section, where there is more
+where `found` is what `run` returned, read back from the JSON.
+"""
+
+from . import connections, delayed, growth, idle, latency, limits, memory, rates
+
+PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "delayed": delayed,
+         "connections": connections, "growth": growth, "idle": idle}
