@@ -5,7 +5,7 @@ import Glibc
 enum ProcessLimits {
   /// Call once, before threads are started.
   static func prepare() {
-    // Jobs live in blocks of 1 MiB. Left to itself, malloc raises its threshold for mmap when the first large block is freed and takes the
+    // Large payloads have memory of their own. Left to itself, malloc raises its threshold for mmap when the first large block is freed and takes the
     // later ones from its heap, which shrinks at its end only: memory of jobs that are gone would never return to the system. Setting
     // the threshold also ends its raising.
     nuvom_return_blocks(512 << 10)
