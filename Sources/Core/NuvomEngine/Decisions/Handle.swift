@@ -462,8 +462,10 @@ extension Engine {
 
   /// Answers every `wait` for a job that has finished.
   func tellWaiters(_ details: JobDetails, into outcome: inout Outcome) {
-    for slot in waiting.jobWaiters[details.id] ?? [] {
-      outcome.responses.append((waiting.waiters.pointer(slot).pointee.address, .job(details)))
+    guard let slots = waiting.jobWaiters[details.id] else { return }
+    let answer = outcome.add(.job(details))
+    for slot in slots {
+      outcome.responses.append((waiting.waiters.pointer(slot).pointee.address, answer))
       waiting.remove(slot)
     }
   }
@@ -548,7 +550,7 @@ extension Engine {
       default: results.append(.settled(refusals: settle(request, operation.items, into: &outcome)))
       }
     }
-    return .results(results)
+    return outcome.add(.results(results))
   }
 
   private func wait(_ request: borrowing Request, _ address: Address, into outcome: inout Outcome) {
@@ -558,7 +560,7 @@ extension Engine {
       return
     }
     if details.state.isFinished || request.waitMilliseconds == 0 {
-      outcome.responses.append((address, .job(details)))
+      outcome.responses.append((address, outcome.add(.job(details))))
       return
     }
     var waiter = WaitingRoom.Waiter(address: address)
