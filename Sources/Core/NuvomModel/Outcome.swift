@@ -31,7 +31,7 @@ public struct Refusal: Sendable, BitwiseCopyable {
 
 /// A job handed to a worker. Its bytes are the engine's, valid until the engine is called again.
 @frozen
-public struct Delivery {
+public struct Delivery: BitwiseCopyable {
   /// The job.
   public var id: JobID
   /// The lease under which the worker holds it.
@@ -143,13 +143,13 @@ public struct Outcome: ~Copyable {
     return .large(large.count - 1)
   }
 
-  /// Forgets everything but the room of its arrays. Looking first whether there is anything is quicker than emptying what is empty.
+  /// Forgets everything but the room of its arrays.
   @inlinable public mutating func removeAll() {
-    responses.removeAll(keepingCapacity: true)
-    if !ids.isEmpty { ids.removeAll(keepingCapacity: true) }
-    if !indexes.isEmpty { indexes.removeAll(keepingCapacity: true) }
-    if !refusals.isEmpty { refusals.removeAll(keepingCapacity: true) }
-    if !deliveries.isEmpty { deliveries.removeAll(keepingCapacity: true) }
+    responses.forgetAll()
+    ids.forgetAll()
+    indexes.forgetAll()
+    refusals.forgetAll()
+    deliveries.forgetAll()
     if !large.isEmpty { removeLarge() }
   }
 
