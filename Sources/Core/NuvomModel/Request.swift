@@ -58,6 +58,12 @@ public struct Backoff: Hashable, Sendable, BitwiseCopyable {
     self.capMilliseconds = capMilliseconds
     self.jitterPercent = jitterPercent
   }
+
+  /// Written out, because one that the compiler adds is called and not inlined in other modules.
+  @inlinable public static func == (one: Backoff, other: Backoff) -> Bool {
+    one.growth == other.growth && one.baseMilliseconds == other.baseMilliseconds
+      && one.capMilliseconds == other.capMilliseconds && one.jitterPercent == other.jitterPercent
+  }
 }
 
 /// A point in time that is given as "so long from now" or as a clock time.
