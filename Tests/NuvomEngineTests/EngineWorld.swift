@@ -449,10 +449,6 @@ final class EngineWorld {
       reply.ids = Array(outcome.ids[ids])
       reply.text =
         "cancelled \(list(ids))" + (leased.isEmpty ? "" : " leased \(list(leased))") + refused(refusals)
-    case .results(let answers):
-      let parts = answers.map { self.reply($0) }
-      reply.ids = parts.flatMap(\.ids)
-      reply.text = "[" + parts.map(\.text).joined(separator: "; ") + "]"
     case .refused(let code, let operation, let retryAfter):
       reply.code = code
       reply.text =
@@ -460,6 +456,18 @@ final class EngineWorld {
     case .purged(let count, let more): reply.text = changed("purged", count, more)
     case .replayed(let count, let more, let refusals): reply.text = changed("replayed", count, more, refusals)
     case .deleted(let count, let more, let refusals): reply.text = changed("deleted", count, more, refusals)
+    case .large(let index): return self.reply(outcome.large[index])
+    }
+    return reply
+  }
+
+  private func reply(_ answer: LargeAnswer) -> Reply {
+    var reply = Reply()
+    switch answer {
+    case .results(let answers):
+      let parts = answers.map { self.reply($0) }
+      reply.ids = parts.flatMap(\.ids)
+      reply.text = "[" + parts.map(\.text).joined(separator: "; ") + "]"
     case .job(let details):
       reply.details = details
       reply.text = words(details)

@@ -30,6 +30,12 @@ func response(_ answer: Answer, outcome: borrowing Outcome = Outcome()) throws -
   return frames.first
 }
 
+/// The response to request 17, where it is a large one.
+func response(_ answer: LargeAnswer, outcome: consuming Outcome = Outcome()) throws -> MessageValue? {
+  let answer = outcome.add(answer)
+  return try response(answer, outcome: outcome)
+}
+
 /// An outcome with a few things in each list.
 private func filledOutcome() -> Outcome {
   var outcome = Outcome()
@@ -64,10 +70,6 @@ func answers() throws {
       .cancelled(ids: 0..<2, leased: 1..<2, refusals: 1..<2),
       ["cancelled": [0, 200], "leased": [200], "refused": [notFound]]
     ),
-    (
-      .results([.enqueued(ids: 0..<1, duplicates: 0..<0), .settled(refusals: 0..<0), .done]),
-      ["results": [["ids": [0]], [:], [:]]]
-    ),
     (.purged(count: 10_000, more: true), ["purged": 10_000, "more": true]),
     (.replayed(count: 1, more: false, refusals: 0..<0), ["replayed": 1, "more": false]),
     (.replayed(count: 0, more: false, refusals: 1..<2), ["replayed": 0, "more": false, "refused": [notFound]]),
@@ -77,6 +79,20 @@ func answers() throws {
     let response = try response(answer, outcome: filledOutcome())
     #expect(response == [1, 17, nil, result])
   }
+  let multi = LargeAnswer.results([.enqueued(ids: 0..<1, duplicates: 0..<0), .settled(refusals: 0..<0), .done])
+  #expect(try response(multi, outcome: filledOutcome()) == [1, 17, nil, ["results": [["ids": [0]], [:], [:]]]])
+}
+
+@Test("Large answers are told apart, and forgotten with the others")
+func largeAnswers() throws {
+  var outcome = Outcome()
+  let first = outcome.add(.queues([], next: nil))
+  let second = outcome.add(.jobs([], next: nil))
+  #expect(try response(first, outcome: outcome) == [1, 17, nil, ["queues": []]])
+  #expect(try response(second, outcome: outcome) == [1, 17, nil, ["jobs": []]])
+  outcome.removeAll()
+  let isForgotten = outcome.large.isEmpty
+  #expect(isForgotten)
 }
 
 @Test("Request numbers of every width come back")

@@ -8,3 +8,14 @@ extension UnsafeRawBufferPointer {
   /// No bytes.
   @inlinable public static var none: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 }
+
+extension Array {
+  /// Forgets every element but keeps the room. For elements that are plain bytes: there is nothing to be done for each.
+  ///
+  /// `removeAll(keepingCapacity:)` replaces the whole by nothing, whatever there is, which costs some 70 instructions; most lists of a request hold
+  /// one thing or none.
+  @inlinable mutating func forgetAll() {
+    if count > 4 { return removeAll(keepingCapacity: true) }
+    while !isEmpty { removeLast() }
+  }
+}

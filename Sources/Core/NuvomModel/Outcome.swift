@@ -31,7 +31,7 @@ public struct Refusal: Sendable, BitwiseCopyable {
 
 /// A job handed to a worker. Its bytes are the engine's, valid until the engine is called again.
 @frozen
-public struct Delivery {
+public struct Delivery: BitwiseCopyable {
   /// The job.
   public var id: JobID
   /// The lease under which the worker holds it.
@@ -77,8 +77,10 @@ public struct Delivery {
 
 /// What a request, or a thing that a request waited for, is answered with. Ranges are into the lists of the `Outcome`.
 ///
-/// The large answers are held indirectly: inline they would make every response of a turn as large as themselves.
-public enum Answer {
+/// Plain numbers, and frozen, so that copying and forgetting an answer is copying its bytes or nothing. What needs arrays, and is rare, is a
+/// `LargeAnswer`. (Only `Range`, which the standard library does not call `BitwiseCopyable`, keeps this from being called so.)
+@frozen
+public enum Answer: Sendable {
   /// An empty map.
   case done
   /// The ids, and the indexes of those that were there before.
@@ -89,8 +91,6 @@ public enum Answer {
   case delivered(deliveries: Range<Int>, refusals: Range<Int>)
   /// cancel; `leased` are those of `ids` that a worker holds.
   case cancelled(ids: Range<Int>, leased: Range<Int>, refusals: Range<Int>)
-  /// multi, an answer an operation.
-  case results([Answer])
   /// The request was refused as a whole.
   case refused(ErrorCode, operation: Int? = nil, retryAfterMilliseconds: UInt32? = nil)
   /// purge.
@@ -99,16 +99,24 @@ public enum Answer {
   case replayed(count: Int, more: Bool, refusals: Range<Int>)
   /// dead_delete.
   case deleted(count: Int, more: Bool, refusals: Range<Int>)
+  /// The one of the `Outcome`'s large answers with this index.
+  case large(Int)
+}
+
+/// An answer that holds arrays. Kept beside the others (`Outcome.add`), which each request has.
+public enum LargeAnswer: Sendable {
+  /// multi, an answer an operation.
+  case results([Answer])
   /// get, wait.
-  indirect case job(JobDetails)
+  case job(JobDetails)
   /// dead_list.
   case jobs([JobDetails], next: JobID?)
   /// queues.
   case queues([QueueSummary], next: [UInt8]?)
   /// queue.
-  indirect case queue(QueueDetails)
+  case queue(QueueDetails)
   /// stats.
-  indirect case statistics(Statistics)
+  case statistics(Statistics)
 }
 
 /// What the engine tells after a command: to whom which answer. Kept and reused, so that its arrays keep their room.
@@ -123,16 +131,28 @@ public struct Outcome: ~Copyable {
   public var refusals: [Refusal] = []
   /// Deliveries that answers refer to.
   public var deliveries: [Delivery] = []
+  /// Large answers, by the index that `Answer.large` has.
+  public private(set) var large: [LargeAnswer] = []
 
   /// Nothing to tell.
   public init() {}
 
-  /// Forgets everything but the room of its arrays. Looking first whether there is anything is quicker than emptying what is empty.
-  @inlinable public mutating func removeAll() {
-    responses.removeAll(keepingCapacity: true)
-    if !ids.isEmpty { ids.removeAll(keepingCapacity: true) }
-    if !indexes.isEmpty { indexes.removeAll(keepingCapacity: true) }
-    if !refusals.isEmpty { refusals.removeAll(keepingCapacity: true) }
-    if !deliveries.isEmpty { deliveries.removeAll(keepingCapacity: true) }
+  /// Keeps a large answer, until everything is forgotten; returns what stands for it.
+  public mutating func add(_ answer: LargeAnswer) -> Answer {
+    large.append(answer)
+    return .large(large.count - 1)
   }
+
+  /// Forgets everything but the room of its arrays.
+  @inlinable public mutating func removeAll() {
+    responses.forgetAll()
+    ids.forgetAll()
+    indexes.forgetAll()
+    refusals.forgetAll()
+    deliveries.forgetAll()
+    if !large.isEmpty { removeLarge() }
+  }
+
+  @inline(never) @usableFromInline
+  mutating func removeLarge() { large.removeAll(keepingCapacity: true) }
 }

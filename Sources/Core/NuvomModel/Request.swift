@@ -58,6 +58,12 @@ public struct Backoff: Hashable, Sendable, BitwiseCopyable {
     self.capMilliseconds = capMilliseconds
     self.jitterPercent = jitterPercent
   }
+
+  /// Written out, because one that the compiler adds is called and not inlined in other modules.
+  @inlinable public static func == (one: Backoff, other: Backoff) -> Bool {
+    one.growth == other.growth && one.baseMilliseconds == other.baseMilliseconds
+      && one.capMilliseconds == other.capMilliseconds && one.jitterPercent == other.jitterPercent
+  }
 }
 
 /// A point in time that is given as "so long from now" or as a clock time.
@@ -73,7 +79,7 @@ public enum Moment: Hashable, Sendable, BitwiseCopyable {
 
 /// A job as a producer describes it. Field meanings, ranges and defaults: Protocol.md, enqueue.
 @frozen
-public struct NewJob {
+public struct NewJob: BitwiseCopyable {
   /// UTF-8, 1…255 bytes.
   public var queue: BorrowedBytes = .none
   /// UTF-8, 1…255 bytes.
@@ -111,7 +117,7 @@ public struct NewJob {
 
 /// One ack, nack, release or extend.
 @frozen
-public struct Settlement {
+public struct Settlement: BitwiseCopyable {
   /// What is done with the delivery.
   @frozen
   public enum Kind: UInt8, Sendable, BitwiseCopyable { case ack, nack, release, extend }
@@ -219,7 +225,7 @@ public struct Request: ~Copyable {
 
   /// Which dead letters (and, for `queues`, which page) are meant.
   @frozen
-  public struct Filter {
+  public struct Filter: BitwiseCopyable {
     /// Only this queue, if not empty.
     public var queue: BorrowedBytes = .none
     /// Only this task, if not empty.
@@ -238,7 +244,7 @@ public struct Request: ~Copyable {
 
   /// What a client says of itself.
   @frozen
-  public struct Hello {
+  public struct Hello: BitwiseCopyable {
     /// The protocol version.
     public var version: UInt64 = 0
     /// Empty: no safe retries.
@@ -282,12 +288,11 @@ public struct Request: ~Copyable {
   /// Forgets everything but the room of its arrays.
   @inlinable public mutating func removeAll() {
     hello = Hello()
-    // Emptying an empty array costs as much as emptying a full one, and of these most are empty.
-    if !jobs.isEmpty { jobs.removeAll(keepingCapacity: true) }
-    if !settlements.isEmpty { settlements.removeAll(keepingCapacity: true) }
-    if !ids.isEmpty { ids.removeAll(keepingCapacity: true) }
-    if !operations.isEmpty { operations.removeAll(keepingCapacity: true) }
-    if !queues.isEmpty { queues.removeAll(keepingCapacity: true) }
+    jobs.forgetAll()
+    settlements.forgetAll()
+    ids.forgetAll()
+    operations.forgetAll()
+    queues.forgetAll()
     maximum = 1
     waitMilliseconds = 0
     leaseMilliseconds = 30_000

@@ -9,7 +9,7 @@ public enum ResponseEncoder {
   ///
   /// - Parameters:
   ///   - answer: what the engine, or the broker for `statistics`, has answered.
-  ///   - outcome: the lists that the answer's ranges refer to; its deliveries must still be valid.
+  ///   - outcome: the lists that the answer refers to; its deliveries must still be valid.
   ///
   /// No response exceeds a frame: a page of dead letters that would ends earlier and has a `next`, and a job whose payload
   /// and result do not fit together is told without its payload. That a dequeue's deliveries fit is the engine's to see to.
@@ -159,11 +159,6 @@ extension MessageWriter {
         self.ids(leased, of: outcome)
       }
       refused(refusals, of: outcome, hasTokens: false)
-    case .results(let answers):
-      mapHeader(1)
-      literal("results")
-      arrayHeader(answers.count)
-      for answer in answers { rareResult(answer, outcome: outcome) }
     case .refused:
       preconditionFailure("a refusal is an error, not a result, and refuses the whole of a multi")
     case .purged(let count, let more):
@@ -177,6 +172,18 @@ extension MessageWriter {
       mapHeader(refusals.isEmpty ? 2 : 3)
       counted("deleted", count, more: more)
       refused(refusals, of: outcome, hasTokens: false)
+    case .large(let index):
+      largeResult(outcome.large[index], outcome: outcome)
+    }
+  }
+
+  private mutating func largeResult(_ answer: LargeAnswer, outcome: borrowing Outcome) {
+    switch answer {
+    case .results(let answers):
+      mapHeader(1)
+      literal("results")
+      arrayHeader(answers.count)
+      for answer in answers { rareResult(answer, outcome: outcome) }
     case .job(let job):
       self.job(job)
     case .jobs(let jobs, let next):

@@ -300,8 +300,9 @@ public final class Broker {
       ResponseEncoder.encodeRefusal(.badParameters, to: id, into: &peer.told)
       list(peer)
     case .stats where peer.isOpen:
-      ResponseEncoder.encode(
-        .statistics(statistics()), to: id, outcome: outcome.pointee, into: &peer.told)
+      let answer = outcome.pointee.add(.statistics(statistics()))
+      ResponseEncoder.encode(answer, to: id, outcome: outcome.pointee, into: &peer.told)
+      outcome.pointee.removeAll()
       list(peer)
     default: refuseFirst(id, .helloRequired, peer)
     }

@@ -68,6 +68,23 @@ func everyTagIsTried() {
   #expect(Event.Tag(rawValue: 0) == nil && Event.Tag(rawValue: 29) == nil)
 }
 
+@Test("a long number's bytes are the same whether they are made at once or one by one")
+func longNumbers() {
+  for bits in 0...64 {
+    let least: UInt64 = bits == 0 ? 0 : 1 << (bits - 1)
+    let most: UInt64 = bits == 64 ? .max : (1 << bits) - 1
+    for number in [least, most, most & 0x5555_5555_5555_5555 | least, most & 0xAAAA_AAAA_AAAA_AAAA | least] {
+      let plain = EventWriter()
+      plain.varint(number)
+      let atOnce = EventWriter()
+      var pen = atOnce.begin(room: EventWriter.Pen.longestVarint)
+      pen.longVarint(number)
+      atOnce.end(pen)
+      #expect(plain.bytes.elementsEqual(atOnce.bytes), "\(number)")
+    }
+  }
+}
+
 /// A log with some of everything in it, a batch a step.
 private func busyLog() -> EngineWorld {
   let world = EngineWorld { $0.deadLetterLimit = 3 }

@@ -381,20 +381,27 @@ extension Engine {
   private func ack(_ settlement: Settlement, into outcome: inout Outcome) {
     let job = jobs.pointer(settlement.id.slot)
     waiting.lines.mutable(job.pointee.queue).pointee.acked.add(now.boot)
-    let isWaitedFor = !waiting.jobWaiters.isEmpty && waiting.jobWaiters[settlement.id] != nil
-    var details: JobDetails?
-    if isWaitedFor {
-      // Taken before, because without retention the job is gone afterwards.
-      var finished = self.details(of: settlement.id)
-      finished?.state = .succeeded
-      finished?.finishedAtMilliseconds = now.wallMilliseconds
-      finished?.result = settlement.hasResult ? Array(settlement.result) : nil
-      finished?.token = nil
-      finished?.leaseMillisecondsLeft = nil
-      details = finished
-    }
-    let isKept = settlement.hasResult && body(of: job).retentionMilliseconds > 0
+    if waiting.isWaitedFor(settlement.id) { return ackWaitedFor(settlement, into: &outcome) }
+    recordAck(settlement)
+  }
+
+  @inline(__always)
+  private func recordAck(_ settlement: Settlement) {
+    let isKept = settlement.hasResult && body(of: jobs.pointer(settlement.id.slot)).retentionMilliseconds > 0
     record(.acked(settlement.id, result: isKept ? settlement.result : nil))
+  }
+
+  /// An ack that somebody waits for. By itself, as it is rare and its details are large.
+  @inline(never)
+  private func ackWaitedFor(_ settlement: Settlement, into outcome: inout Outcome) {
+    // Taken before, because without retention the job is gone afterwards.
+    var details = self.details(of: settlement.id)
+    details?.state = .succeeded
+    details?.finishedAtMilliseconds = now.wallMilliseconds
+    details?.result = settlement.hasResult ? Array(settlement.result) : nil
+    details?.token = nil
+    details?.leaseMillisecondsLeft = nil
+    recordAck(settlement)
     if let details { tellWaiters(details, into: &outcome) }
   }
 
@@ -450,7 +457,7 @@ extension Engine {
 
   /// A job became a dead letter: tells who waited for it, and keeps their number in bounds.
   private func finishedDead(_ id: JobID, into outcome: inout Outcome) {
-    if !waiting.jobWaiters.isEmpty, waiting.jobWaiters[id] != nil, let details = details(of: id) {
+    if waiting.isWaitedFor(id), let details = details(of: id) {
       tellWaiters(details, into: &outcome)
     }
     if Int(scalars.pointee.counts.dead) > configuration.deadLetterLimit {
@@ -463,8 +470,10 @@ extension Engine {
 
   /// Answers every `wait` for a job that has finished.
   func tellWaiters(_ details: JobDetails, into outcome: inout Outcome) {
-    for slot in waiting.jobWaiters[details.id] ?? [] {
-      outcome.responses.append((waiting.waiters.pointer(slot).pointee.address, .job(details)))
+    guard let slots = waiting.jobWaiters[details.id] else { return }
+    let answer = outcome.add(.job(details))
+    for slot in slots {
+      outcome.responses.append((waiting.waiters.pointer(slot).pointee.address, answer))
       waiting.remove(slot)
     }
   }
@@ -497,7 +506,7 @@ extension Engine {
   /// Cancels a job that has not finished, and tells those who wait for it.
   func cancel(_ id: JobID, into outcome: inout Outcome) {
     var details: JobDetails?
-    if !waiting.jobWaiters.isEmpty, waiting.jobWaiters[id] != nil { details = self.details(of: id) }
+    if waiting.isWaitedFor(id) { details = self.details(of: id) }
     record(.cancelled(id))
     // Taken before, because without retention the job is gone now.
     if var details {
@@ -549,7 +558,7 @@ extension Engine {
       default: results.append(.settled(refusals: settle(request, operation.items, into: &outcome)))
       }
     }
-    return .results(results)
+    return outcome.add(.results(results))
   }
 
   private func wait(_ request: borrowing Request, _ address: Address, into outcome: inout Outcome) {
@@ -559,7 +568,7 @@ extension Engine {
       return
     }
     if details.state.isFinished || request.waitMilliseconds == 0 {
-      outcome.responses.append((address, .job(details)))
+      outcome.responses.append((address, outcome.add(.job(details))))
       return
     }
     var waiter = WaitingRoom.Waiter(address: address)

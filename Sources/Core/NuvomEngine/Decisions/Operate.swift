@@ -6,11 +6,13 @@ extension Engine {
   /// Answers the methods that neither wait nor are remembered.
   func operate(_ request: borrowing Request, into outcome: inout Outcome) -> Answer {
     switch request.method {
-    case .get: return details(of: request.ids[0]).map { .job($0) } ?? .refused(.notFound)
-    case .queues: return listQueues(request.filter)
+    case .get:
+      guard let details = details(of: request.ids[0]) else { return .refused(.notFound) }
+      return outcome.add(.job(details))
+    case .queues: return listQueues(request.filter, into: &outcome)
     case .queue:
       guard let queue = queueNames.find(request.queues[0]) else { return .refused(.notFound) }
-      return .queue(details(ofQueue: queue))
+      return outcome.add(.queue(details(ofQueue: queue)))
     case .pause, .resume:
       if queueNames.find(request.queues[0]) == nil, queueNames.count >= queueNames.maximum {
         return .refused(.limitExceeded)
@@ -20,7 +22,7 @@ extension Engine {
       if (queues.pointer(queue).pointee.isPaused != 0) != isPaused { record(.queuePaused(queue, isPaused)) }
       return .done
     case .purge: return purge(request, into: &outcome)
-    case .deadList: return listDead(request.filter)
+    case .deadList: return listDead(request.filter, into: &outcome)
     case .deadReplay, .deadDelete: return changeDead(request, into: &outcome)
     default: return .done
     }
@@ -111,7 +113,7 @@ extension Engine {
     return details
   }
 
-  private func listQueues(_ filter: Request.Filter) -> Answer {
+  private func listQueues(_ filter: Request.Filter, into outcome: inout Outcome) -> Answer {
     var first = 0
     if filter.afterName.count > 0 {
       guard let after = queueNames.find(filter.afterName) else { return .refused(.notFound) }
@@ -119,7 +121,7 @@ extension Engine {
     }
     let end = min(queueNames.count, first + filter.limit)
     let page = (first..<max(first, end)).map { summary(ofQueue: UInt32($0)) }
-    return .queues(page, next: end < queueNames.count ? page.last?.name : nil)
+    return outcome.add(.queues(page, next: end < queueNames.count ? page.last?.name : nil))
   }
 
   /// The engine's part of `stats`.
@@ -194,7 +196,7 @@ extension Engine {
     return filter.task.count == 0 || taskNames.name(body(of: job).task).isSame(as: filter.task)
   }
 
-  private func listDead(_ filter: Request.Filter) -> Answer {
+  private func listDead(_ filter: Request.Filter, into outcome: inout Outcome) -> Answer {
     var slot = scalars.pointee.deadHead
     if let after = filter.afterID {
       guard jobs.isLive(after.slot, after.generation), jobs.pointer(after.slot).pointee.state == .dead else {
@@ -217,7 +219,7 @@ extension Engine {
       scanned += 1
       slot = jobs.pointer(slot).pointee.next
     }
-    return .jobs(page, next: slot == JobRecord.noLink ? nil : last.map { id(ofLive: $0) })
+    return outcome.add(.jobs(page, next: slot == JobRecord.noLink ? nil : last.map { id(ofLive: $0) }))
   }
 
   /// Replays or deletes dead letters, given by id or by filter.

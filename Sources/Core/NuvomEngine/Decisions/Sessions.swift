@@ -181,7 +181,10 @@ extension Engine {
       write(ids: ids)
       write(ids: leased)
       write(refusals: refusals)
-    case .results(let answers):
+    case .large(let index):
+      guard case .results(let answers) = outcome.large[index] else {
+        preconditionFailure("of the large answers only that of a multi is remembered")
+      }
       writer.byte(AnswerTag.results.rawValue)
       writer.varint(UInt64(answers.count))
       for answer in answers { Self.write(answer, outcome, to: writer) }
@@ -218,7 +221,7 @@ extension Engine {
     case .results:
       var answers: [Answer] = []
       for _ in 0..<reader.itemCount() { answers.append(read(&reader, into: &outcome)) }
-      return .results(answers)
+      return outcome.add(.results(answers))
     }
   }
 }

@@ -50,7 +50,7 @@ extension Engine {
       finish(slot, deliveries: 0..<0, into: &outcome)
       return
     }
-    let answer = details(of: JobID(rawValue: waiter.job)).map { Answer.job($0) } ?? .refused(.notFound)
+    let answer = details(of: JobID(rawValue: waiter.job)).map { outcome.add(.job($0)) } ?? .refused(.notFound)
     outcome.responses.append((waiter.address, answer))
     waiting.remove(slot)
   }

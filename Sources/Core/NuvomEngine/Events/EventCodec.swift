@@ -34,117 +34,136 @@ extension Event {
     case turn = 28
   }
 
+  /// No event has more bytes beside those that are given to it: a tag, at most five numbers and three lengths.
+  private static var fixedBytes: Int { 1 + 8 * EventWriter.Pen.longestVarint }
+
+  /// How many bytes of names, bodies and texts are copied into the event.
+  @inline(__always)
+  private var foreignBytes: Int {
+    switch self {
+    case .queueNamed(_, let bytes), .taskNamed(_, let bytes), .clientNamed(_, _, let bytes),
+      .enqueued(_, _, _, _, let bytes), .keyTaken(_, _, _, _, let bytes),
+      .answered(_, _, .encoded(let bytes)):
+      bytes.count
+    case .acked(_, let result): result?.count ?? 0
+    case .nacked(_, _, let type, let message, let trace): type.count + message.count + trace.count
+    default: 0
+    }
+  }
+
   @inline(__always)
   func write(to writer: EventWriter) {
+    var pen = writer.begin(room: Self.fixedBytes + foreignBytes)
     switch self {
     case .queueNamed(let number, let name):
-      writer.tag(.queueNamed)
-      writer.varint(UInt64(number))
-      writer.counted(name)
+      pen.tag(.queueNamed)
+      pen.varint(UInt64(number))
+      pen.counted(name)
     case .taskNamed(let number, let name):
-      writer.tag(.taskNamed)
-      writer.varint(UInt64(number))
-      writer.counted(name)
+      pen.tag(.taskNamed)
+      pen.varint(UInt64(number))
+      pen.counted(name)
     case .enqueued(let id, let queue, let priority, let start, let body):
       switch start {
-      case .unspecified: writer.tag(.enqueued)
+      case .unspecified: pen.tag(.enqueued)
       case .after(let milliseconds):
-        writer.tag(.enqueuedDelayed)
-        writer.varint(milliseconds)
+        pen.tag(.enqueuedDelayed)
+        pen.varint(milliseconds)
       case .at(let milliseconds):
-        writer.tag(.enqueuedAt)
-        writer.varint(milliseconds)
+        pen.tag(.enqueuedAt)
+        pen.varint(milliseconds)
       }
-      writer.id(id)
-      writer.varint(UInt64(queue))
-      writer.byte(priority)
-      writer.counted(body)
+      pen.id(id)
+      pen.varint(UInt64(queue))
+      pen.byte(priority)
+      pen.counted(body)
     case .keyTaken(let slot, let generation, let id, let window, let key):
-      writer.tag(.keyTaken)
-      writer.varint(UInt64(slot))
-      writer.varint(UInt64(generation))
-      writer.id(id)
-      writer.varint(window)
-      writer.counted(key)
+      pen.tag(.keyTaken)
+      pen.varint(UInt64(slot))
+      pen.varint(UInt64(generation))
+      pen.id(id)
+      pen.varint(window)
+      pen.counted(key)
     case .keyFreed(let slot):
-      writer.tag(.keyFreed)
-      writer.varint(UInt64(slot))
+      pen.tag(.keyFreed)
+      pen.varint(UInt64(slot))
     case .becameReady(let id):
-      writer.tag(.becameReady)
-      writer.id(id)
+      pen.tag(.becameReady)
+      pen.id(id)
     case .leased(let id, let token, let lease):
-      writer.tag(.leased)
-      writer.id(id)
-      writer.varint(token.rawValue)
-      writer.varint(UInt64(lease))
+      pen.tag(.leased)
+      pen.id(id)
+      pen.varint(token.rawValue)
+      pen.varint(UInt64(lease))
     case .extended(let id, let lease):
-      writer.tag(.extended)
-      writer.id(id)
-      writer.varint(UInt64(lease))
+      pen.tag(.extended)
+      pen.id(id)
+      pen.varint(UInt64(lease))
     case .acked(let id, let result):
-      writer.tag(result == nil ? .acked : .ackedWithResult)
-      writer.id(id)
-      if let result { writer.counted(result) }
+      pen.tag(result == nil ? .acked : .ackedWithResult)
+      pen.id(id)
+      if let result { pen.counted(result) }
     case .nacked(let id, let next, let type, let message, let trace):
-      writer.tag(.nacked)
-      writer.id(id)
-      next.write(to: writer)
-      writer.counted(type)
-      writer.counted(message)
-      writer.counted(trace)
+      pen.tag(.nacked)
+      pen.id(id)
+      next.write(with: &pen)
+      pen.counted(type)
+      pen.counted(message)
+      pen.counted(trace)
     case .leaseExpired(let id, let next):
-      writer.tag(.leaseExpired)
-      writer.id(id)
-      next.write(to: writer)
+      pen.tag(.leaseExpired)
+      pen.id(id)
+      next.write(with: &pen)
     case .released(let id, let delay):
-      writer.tag(.released)
-      writer.id(id)
-      writer.varint(delay)
+      pen.tag(.released)
+      pen.id(id)
+      pen.varint(delay)
     case .cancelled(let id):
-      writer.tag(.cancelled)
-      writer.id(id)
+      pen.tag(.cancelled)
+      pen.id(id)
     case .expired(let id):
-      writer.tag(.expired)
-      writer.id(id)
+      pen.tag(.expired)
+      pen.id(id)
     case .removed(let id, let removal):
-      writer.tag(.removed)
-      writer.id(id)
-      writer.byte(removal.rawValue)
+      pen.tag(.removed)
+      pen.id(id)
+      pen.byte(removal.rawValue)
     case .deadReplayed(let id):
-      writer.tag(.deadReplayed)
-      writer.id(id)
+      pen.tag(.deadReplayed)
+      pen.id(id)
     case .queuePaused(let queue, let isPaused):
-      writer.tag(.queuePaused)
-      writer.varint(UInt64(queue))
-      writer.byte(isPaused ? 1 : 0)
+      pen.tag(.queuePaused)
+      pen.varint(UInt64(queue))
+      pen.byte(isPaused ? 1 : 0)
     case .clientNamed(let slot, let generation, let name):
-      writer.tag(.clientNamed)
-      writer.varint(UInt64(slot))
-      writer.varint(UInt64(generation))
-      writer.counted(name)
+      pen.tag(.clientNamed)
+      pen.varint(UInt64(slot))
+      pen.varint(UInt64(generation))
+      pen.counted(name)
     case .clientForgotten(let slot):
-      writer.tag(.clientForgotten)
-      writer.varint(UInt64(slot))
+      pen.tag(.clientForgotten)
+      pen.varint(UInt64(slot))
     case .answered(let client, let request, let remembered):
       switch remembered {
-      case .done: writer.tag(.answeredDone)
-      case .enqueued(_, let duplicate): writer.tag(duplicate ? .answeredDuplicate : .answeredEnqueued)
-      case .encoded: writer.tag(.answeredEncoded)
+      case .done: pen.tag(.answeredDone)
+      case .enqueued(_, let duplicate): pen.tag(duplicate ? .answeredDuplicate : .answeredEnqueued)
+      case .encoded: pen.tag(.answeredEncoded)
       }
-      writer.varint(UInt64(client))
-      writer.varint(request.rawValue)
+      pen.varint(UInt64(client))
+      pen.varint(request.rawValue)
       switch remembered {
       case .done: break
-      case .enqueued(let id, _): writer.id(id)
-      case .encoded(let bytes): writer.counted(bytes)
+      case .enqueued(let id, _): pen.id(id)
+      case .encoded(let bytes): pen.counted(bytes)
       }
     case .turn(let time):
-      writer.tag(.turn)
-      writer.varint(UInt64(bitPattern: time.boot))
-      writer.varint(UInt64(bitPattern: time.wall))
+      pen.tag(.turn)
+      pen.longVarint(UInt64(bitPattern: time.boot))
+      pen.longVarint(UInt64(bitPattern: time.wall))
     case .resumed:
-      writer.tag(.resumed)
+      pen.tag(.resumed)
     }
+    writer.end(pen)
   }
 
   /// The next event, or nil if the bytes are none (the reader then says that they are damaged).
@@ -223,21 +242,22 @@ extension Event {
   }
 }
 
-extension EventWriter {
+extension EventWriter.Pen {
   @inline(__always)
-  func tag(_ tag: Event.Tag) { byte(tag.rawValue) }
+  mutating func tag(_ tag: Event.Tag) { byte(tag.rawValue) }
 }
 
 extension Event.Next {
-  func write(to writer: EventWriter) {
+  @inline(__always)
+  func write(with pen: inout EventWriter.Pen) {
     switch self {
-    case .ready: writer.byte(0)
+    case .ready: pen.byte(0)
     case .delayed(let milliseconds):
-      writer.byte(1)
-      writer.varint(milliseconds)
+      pen.byte(1)
+      pen.varint(milliseconds)
     case .dead(let reason):
-      writer.byte(2)
-      writer.byte(reason.rawValue)
+      pen.byte(2)
+      pen.byte(reason.rawValue)
     }
   }
 

@@ -43,46 +43,107 @@ final class EventWriter {
     capacity = larger
   }
 
+  /// Makes room for so many bytes at the end. What the pen then writes counts when it is given back to `end`.
   @inline(__always)
-  func byte(_ value: UInt8) {
-    reserve(1)
-    base.storeBytes(of: value, toByteOffset: count, as: UInt8.self)
-    count += 1
+  func begin(room: Int) -> Pen {
+    reserve(room)
+    return Pen(next: base + count)
   }
 
-  /// Unsigned LEB128: seven bits a byte, lowest first, the top bit says that more follow.
+  /// Takes in what a pen has written.
+  @inline(__always)
+  func end(_ pen: Pen) {
+    count = pen.next - base
+    assert(count <= capacity, "more was written than room was made for")
+  }
+
+  @inline(__always)
+  func byte(_ value: UInt8) {
+    var pen = begin(room: 1)
+    pen.byte(value)
+    end(pen)
+  }
+
   @inline(__always)
   func varint(_ value: UInt64) {
-    reserve(10)
-    var rest = value
-    while rest >= 0x80 {
-      base.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
-      count += 1
-      rest >>= 7
-    }
-    base.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: count, as: UInt8.self)
-    count += 1
+    var pen = begin(room: Pen.longestVarint)
+    pen.varint(value)
+    end(pen)
   }
 
   @inline(__always)
   func raw(_ bytes: BorrowedBytes) {
-    guard let start = bytes.baseAddress, bytes.count > 0 else { return }
-    reserve(bytes.count)
-    (base + count).copyMemory(from: start, byteCount: bytes.count)
-    count += bytes.count
+    var pen = begin(room: bytes.count)
+    pen.raw(bytes)
+    end(pen)
   }
 
   /// Length, then the bytes.
   @inline(__always)
   func counted(_ bytes: BorrowedBytes) {
-    varint(UInt64(bytes.count))
-    raw(bytes)
+    var pen = begin(room: Pen.longestVarint + bytes.count)
+    pen.counted(bytes)
+    end(pen)
   }
 
-  @inline(__always)
-  func id(_ id: JobID) {
-    varint(UInt64(id.slot))
-    varint(UInt64(id.generation))
+  /// Writes into room that was made before (`begin`). A value of its own that stays in a register: through the writer, room would be looked
+  /// for and position and count loaded and stored at every byte.
+  struct Pen {
+    static var longestVarint: Int { 10 }
+
+    fileprivate(set) var next: UnsafeMutableRawPointer
+
+    @inline(__always)
+    mutating func byte(_ value: UInt8) {
+      next.storeBytes(of: value, as: UInt8.self)
+      next += 1
+    }
+
+    /// Unsigned LEB128: seven bits a byte, lowest first, the top bit says that more follow.
+    @inline(__always)
+    mutating func varint(_ value: UInt64) {
+      var rest = value
+      while rest >= 0x80 {
+        byte(UInt8(truncatingIfNeeded: rest) | 0x80)
+        rest >>= 7
+      }
+      byte(UInt8(truncatingIfNeeded: rest))
+    }
+
+    /// The same bytes as `varint`, for a number that is expected to have five to eight: made all at once, not one by one.
+    @inline(__always)
+    mutating func longVarint(_ value: UInt64) {
+      guard value >= 1 << 28, value < 1 << 56 else { return varint(value) }
+      // Halves, quarters and eighths are moved apart, until each byte has seven bits.
+      var spread = (value & 0x0FFF_FFFF) | (value & 0x00FF_FFFF_F000_0000) << 4
+      spread = (spread & 0x0000_3FFF_0000_3FFF) | (spread & 0x0FFF_C000_0FFF_C000) << 2
+      spread = (spread & 0x007F_007F_007F_007F) | (spread & 0x3F80_3F80_3F80_3F80) << 1
+      // The highest byte with a bit is the last; those below it say that more follow. What is stored above it is nothing's yet.
+      let last = (63 &- spread.leadingZeroBitCount) & ~7
+      let more: UInt64 = 0x8080_8080_8080_8080 & ((1 &<< UInt64(truncatingIfNeeded: last)) &- 1)
+      next.storeBytes(of: (spread | more).littleEndian, as: UInt64.self)
+      next += last &>> 3 &+ 1
+    }
+
+    @inline(__always)
+    mutating func raw(_ bytes: BorrowedBytes) {
+      guard let start = bytes.baseAddress, bytes.count > 0 else { return }
+      next.copyMemory(from: start, byteCount: bytes.count)
+      next += bytes.count
+    }
+
+    /// Length, then the bytes.
+    @inline(__always)
+    mutating func counted(_ bytes: BorrowedBytes) {
+      varint(UInt64(bytes.count))
+      raw(bytes)
+    }
+
+    @inline(__always)
+    mutating func id(_ id: JobID) {
+      varint(UInt64(id.slot))
+      varint(UInt64(id.generation))
+    }
   }
 }
 

@@ -33,6 +33,9 @@ struct JobBody {
   /// The enqueue time in front of the body in the arena: wall milliseconds, little-endian.
   static let timeBytes = 6
 
+  /// No body has more beside headers, tags and payload: three single bytes, at most eight numbers and two lengths.
+  private static var fixedBytes: Int { 3 + 10 * EventWriter.Pen.longestVarint }
+
   /// A new job's body as bytes. `expiry` is on the wall clock, 0 for never.
   @inline(__always)
   static func write(_ job: NewJob, task: UInt32, expiry: UInt64, to writer: EventWriter) {
@@ -45,24 +48,35 @@ struct JobBody {
     if expiry != 0 { flags |= Flag.expiry }
     if job.headers.count > 0 { flags |= Flag.headers }
     if job.tags.count > 0 { flags |= Flag.tags }
-    writer.byte(flags)
-    writer.varint(UInt64(task))
-    if flags != 0 {
-      if flags & Flag.maximumAttempts != 0 { writer.varint(UInt64(job.maximumAttempts)) }
-      if flags & Flag.backoff != 0 {
-        writer.byte(job.backoff.growth.rawValue)
-        writer.varint(UInt64(job.backoff.baseMilliseconds))
-        writer.varint(UInt64(job.backoff.capMilliseconds))
-        writer.byte(job.backoff.jitterPercent)
-      }
-      if flags & Flag.timeout != 0 { writer.varint(UInt64(job.timeoutMilliseconds)) }
-      if flags & Flag.lease != 0 { writer.varint(UInt64(job.leaseMilliseconds)) }
-      if flags & Flag.retention != 0 { writer.varint(job.retentionMilliseconds) }
-      if flags & Flag.expiry != 0 { writer.varint(expiry) }
-      if flags & Flag.headers != 0 { writer.counted(job.headers) }
-      if flags & Flag.tags != 0 { writer.counted(job.tags) }
+    if flags != 0 { return write(job, flags, task: task, expiry: expiry, to: writer) }
+    var pen = writer.begin(room: fixedBytes + job.payload.count)
+    pen.byte(0)
+    pen.varint(UInt64(task))
+    pen.raw(job.payload)
+    writer.end(pen)
+  }
+
+  /// The body of a job that is not plain.
+  @inline(never)
+  private static func write(_ job: NewJob, _ flags: UInt8, task: UInt32, expiry: UInt64, to writer: EventWriter) {
+    var pen = writer.begin(room: fixedBytes + job.headers.count + job.tags.count + job.payload.count)
+    pen.byte(flags)
+    pen.varint(UInt64(task))
+    if flags & Flag.maximumAttempts != 0 { pen.varint(UInt64(job.maximumAttempts)) }
+    if flags & Flag.backoff != 0 {
+      pen.byte(job.backoff.growth.rawValue)
+      pen.varint(UInt64(job.backoff.baseMilliseconds))
+      pen.varint(UInt64(job.backoff.capMilliseconds))
+      pen.byte(job.backoff.jitterPercent)
     }
-    writer.raw(job.payload)
+    if flags & Flag.timeout != 0 { pen.varint(UInt64(job.timeoutMilliseconds)) }
+    if flags & Flag.lease != 0 { pen.varint(UInt64(job.leaseMilliseconds)) }
+    if flags & Flag.retention != 0 { pen.varint(job.retentionMilliseconds) }
+    if flags & Flag.expiry != 0 { pen.varint(expiry) }
+    if flags & Flag.headers != 0 { pen.counted(job.headers) }
+    if flags & Flag.tags != 0 { pen.counted(job.tags) }
+    pen.raw(job.payload)
+    writer.end(pen)
   }
 
   /// Whether the body names an expiry, by its first byte.

@@ -53,8 +53,13 @@ final class WaitingRoom {
   let waiters: Slab<Waiter>
   let memberships: Slab<Membership>
   let lines: Slab<Line>
-  /// Waiters of jobs, by the job.
-  var jobWaiters: [JobID: [UInt32]] = [:]
+  /// Waiters of jobs, by the job. Behind a pointer: each ack looks whether there are any, and a class's stored property would be checked for
+  /// exclusive access.
+  private let waitersOfJobs: UnsafeMutablePointer<[JobID: [UInt32]]>
+  var jobWaiters: [JobID: [UInt32]] {
+    _read { yield waitersOfJobs.pointee }
+    _modify { yield &waitersOfJobs.pointee }
+  }
   /// Refused settlements of waiting dequeues, by the waiter.
   var refusals: [UInt32: [Refusal]] = [:]
   /// Queues with a line in which a job became ready since the last `Engine.serveWoken`.
@@ -68,6 +73,13 @@ final class WaitingRoom {
     waiters = Slab(maximumSlots: 1 << 30, blocks: blocks)
     memberships = Slab(maximumSlots: 1 << 30, blocks: blocks)
     lines = Slab(maximumSlots: 100_032, blocks: blocks)
+    waitersOfJobs = .allocate(capacity: 1)
+    waitersOfJobs.initialize(to: [:])
+  }
+
+  deinit {
+    waitersOfJobs.deinitialize(count: 1)
+    waitersOfJobs.deallocate()
   }
 
   func addQueue(_ number: UInt32) {
@@ -78,6 +90,10 @@ final class WaitingRoom {
 
   @inline(__always)
   func hasWaiters(_ queue: UInt32) -> Bool { lines.pointer(queue).pointee.head != JobRecord.noLink }
+
+  /// Whether somebody waits for a job to finish.
+  @inline(__always)
+  func isWaitedFor(_ job: JobID) -> Bool { !jobWaiters.isEmpty && jobWaiters[job] != nil }
 
   // MARK: Sessions
 
