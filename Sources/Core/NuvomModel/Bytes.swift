@@ -14,7 +14,8 @@ extension Array {
   ///
   /// `removeAll(keepingCapacity:)` replaces the whole by nothing, whatever there is, which costs some 70 instructions; most lists of a request hold
   /// one thing or none.
-  @inlinable mutating func forgetAll() {
+  @inlinable @inline(__always)
+  mutating func forgetAll() {
     if count > 4 { return removeAll(keepingCapacity: true) }
     while !isEmpty { removeLast() }
   }

@@ -34,35 +34,21 @@ extension Event {
     case turn = 28
   }
 
-  /// No event has more bytes beside those that are given to it: a tag, at most five numbers and three lengths.
-  private static var fixedBytes: Int { 1 + 8 * EventWriter.Pen.longestVarint }
-
-  /// How many bytes of names, bodies and texts are copied into the event.
-  @inline(__always)
-  private var foreignBytes: Int {
-    switch self {
-    case .queueNamed(_, let bytes), .taskNamed(_, let bytes), .clientNamed(_, _, let bytes),
-      .enqueued(_, _, _, _, let bytes), .keyTaken(_, _, _, _, let bytes),
-      .answered(_, _, .encoded(let bytes)):
-      bytes.count
-    case .acked(_, let result): result?.count ?? 0
-    case .nacked(_, _, let type, let message, let trace): type.count + message.count + trace.count
-    default: 0
-    }
-  }
+  /// No event has more bytes before the names, bodies and texts that are copied into it, which come last: a tag, and at most five numbers.
+  private static var fixedBytes: Int { 2 + 5 * EventWriter.Pen.longestVarint }
 
   @inline(__always)
   func write(to writer: EventWriter) {
-    var pen = writer.begin(room: Self.fixedBytes + foreignBytes)
+    var pen = writer.begin(room: Self.fixedBytes)
     switch self {
     case .queueNamed(let number, let name):
       pen.tag(.queueNamed)
       pen.varint(UInt64(number))
-      pen.counted(name)
+      writer.counted(name, with: &pen)
     case .taskNamed(let number, let name):
       pen.tag(.taskNamed)
       pen.varint(UInt64(number))
-      pen.counted(name)
+      writer.counted(name, with: &pen)
     case .enqueued(let id, let queue, let priority, let start, let body):
       switch start {
       case .unspecified: pen.tag(.enqueued)
@@ -76,14 +62,14 @@ extension Event {
       pen.id(id)
       pen.varint(UInt64(queue))
       pen.byte(priority)
-      pen.counted(body)
+      writer.counted(body, with: &pen)
     case .keyTaken(let slot, let generation, let id, let window, let key):
       pen.tag(.keyTaken)
       pen.varint(UInt64(slot))
       pen.varint(UInt64(generation))
       pen.id(id)
       pen.varint(window)
-      pen.counted(key)
+      writer.counted(key, with: &pen)
     case .keyFreed(let slot):
       pen.tag(.keyFreed)
       pen.varint(UInt64(slot))
@@ -102,14 +88,14 @@ extension Event {
     case .acked(let id, let result):
       pen.tag(result == nil ? .acked : .ackedWithResult)
       pen.id(id)
-      if let result { pen.counted(result) }
+      if let result { writer.counted(result, with: &pen) }
     case .nacked(let id, let next, let type, let message, let trace):
       pen.tag(.nacked)
       pen.id(id)
       next.write(with: &pen)
-      pen.counted(type)
-      pen.counted(message)
-      pen.counted(trace)
+      writer.counted(type, with: &pen)
+      writer.counted(message, with: &pen)
+      writer.counted(trace, with: &pen)
     case .leaseExpired(let id, let next):
       pen.tag(.leaseExpired)
       pen.id(id)
@@ -139,7 +125,7 @@ extension Event {
       pen.tag(.clientNamed)
       pen.varint(UInt64(slot))
       pen.varint(UInt64(generation))
-      pen.counted(name)
+      writer.counted(name, with: &pen)
     case .clientForgotten(let slot):
       pen.tag(.clientForgotten)
       pen.varint(UInt64(slot))
@@ -154,7 +140,7 @@ extension Event {
       switch remembered {
       case .done: break
       case .enqueued(let id, _): pen.id(id)
-      case .encoded(let bytes): pen.counted(bytes)
+      case .encoded(let bytes): writer.counted(bytes, with: &pen)
       }
     case .turn(let time):
       pen.tag(.turn)

@@ -86,6 +86,14 @@ final class EventWriter {
     end(pen)
   }
 
+  /// The same behind what a pen has written. There is room for nothing more then.
+  @inline(__always)
+  func counted(_ bytes: BorrowedBytes, with pen: inout Pen) {
+    end(pen)
+    pen = begin(room: Pen.longestVarint + bytes.count)
+    pen.counted(bytes)
+  }
+
   /// Writes into room that was made before (`begin`). A value of its own that stays in a register: through the writer, room would be looked
   /// for and position and count loaded and stored at every byte.
   struct Pen {
