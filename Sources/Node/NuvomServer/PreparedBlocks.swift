@@ -9,7 +9,7 @@ import Synchronization
 /// blocks ahead of time. (Huge pages would be cheaper still where they are at hand, and stop the loop for milliseconds where they
 /// are not, as on virtual machines.) When nothing was taken for a second, what is ready goes back.
 final class PreparedBlocks: BlockSource {
-  /// Blocks that are kept ready: the engine fills one in several milliseconds at most, and one takes less to prepare.
+  /// Blocks that are kept ready: filling two takes the engine longer than preparing one.
   private static let wanted = 2
 
   private struct Stock {

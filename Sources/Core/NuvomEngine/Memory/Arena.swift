@@ -23,10 +23,10 @@ struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
   fileprivate var offset: Int { Int(rawValue & 0xF_FFFF) << 2 }
 }
 
-/// Immutable byte records, packed one after another into blocks of 2 MiB.
+/// Immutable byte records, packed one after another into blocks of 512 KiB.
 ///
 /// A record is an 8-byte header (4 bits of kind and 28 of length; the owner's slot) and its bytes, filled up to 4. One of
-/// more than 256 KiB has a block of its own. `free` only counts: a block is given back when nothing in it is live. Blocks
+/// more than 128 KiB has a block of its own. `free` only counts: a block is given back when nothing in it is live. Blocks
 /// held by a few old records are emptied by compaction, a block at a time, when the caller asks: `nextVictim`, then
 /// `compact`.
 ///
@@ -40,7 +40,7 @@ struct Arena: ~Copyable {
   /// The first block of an arena, which is all that a small broker needs.
   static let firstBlockBytes = 1 << 16
   /// A longer record has a block of its own.
-  static let longestShared = 256 << 10
+  static let longestShared = 128 << 10
   static let longestRecord = 1 << 28 - 1
   static let headerBytes = 8
 

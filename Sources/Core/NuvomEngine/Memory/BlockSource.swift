@@ -11,7 +11,7 @@ public protocol BlockSource: AnyObject, Sendable {
 
 extension BlockSource {
   /// The size of every block.
-  public static var blockBytes: Int { 2 << 20 }
+  public static var blockBytes: Int { 512 << 10 }
 }
 
 /// Blocks from the heap.
