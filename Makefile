@@ -4,7 +4,7 @@
 .PHONY: help demo test build bench bench-full bench-packages instructions format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
-  Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks
+  Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks Benchmarks/transport
 
 # With Swift's libraries inside, the executable runs where no Swift is installed (and calls them a little faster).
 STATIC := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
@@ -30,7 +30,7 @@ bench: bench-packages ## Compare with beanstalkd and Redis on this machine, wher
 bench-full: bench-packages ## Compare everything (about an hour and a half)
 	@Benchmarks/compare.py
 
-bench-%: bench-packages ## Compare one part in full: limits, rates, latency, memory, delayed, connections, growth, idle
+bench-%: bench-packages ## Compare one part in full: limits, rates, latency, memory, delayed, connections, growth, idle, transport
 	@Benchmarks/compare.py --part $*
 
 bench-packages: build
@@ -43,7 +43,7 @@ format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)
 
 clean: ## Remove everything that was built
-	rm -rf .build .demo Benchmarks/.build Benchmarks/.build-instructions
+	rm -rf .build .demo Benchmarks/.build Benchmarks/.build-instructions Benchmarks/.build-transport
 
 packages:
 	@command -v swift >/dev/null || { echo "Swift 6.2 or newer is needed: https://www.swift.org/install/" >&2; exit 1; }

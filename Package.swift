@@ -36,6 +36,7 @@ let package = Package(
     .executable(name: "nuvom", targets: ["nuvom"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
     .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
+    .library(name: "_NuvomBroker", targets: ["NuvomModel", "NuvomEngine", "NuvomBroker", "CPlatform"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),

@@ -2,7 +2,8 @@
 import PackageDescription
 
 // The microbenchmarks: pieces of the core's work, counted in instructions (`instructions.py`) and timed for people
-// (`swift package benchmark`). A package of its own, so that whoever depends on Nuvom never resolves the benchmark library.
+// (`swift package benchmark`); and the broker on another transport (`compare.py --part transport`). A package of its own, so that whoever depends on
+// Nuvom never resolves the benchmark library.
 
 /// As in the root's Package.swift.
 let strict: [SwiftSetting] = [
@@ -16,7 +17,10 @@ let countsOnly = Context.environment["NUVOM_INSTRUCTION_COUNTS_ONLY"] != nil
 let package = Package(
   name: "nuvom-benchmarks",
   platforms: [.macOS(.v15)],
-  products: [.executable(name: "instruction-counts", targets: ["InstructionCounts"])],
+  products: [
+    .executable(name: "instruction-counts", targets: ["InstructionCounts"]),
+    .executable(name: "EpollBroker", targets: ["EpollBroker"]),
+  ],
   dependencies: [
     // Named, since by its path it would be called as the folder that the repository was cloned into.
     .package(name: "nuvom", path: "..")
@@ -27,6 +31,10 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "InstructionCounts", dependencies: ["Pieces"], path: "micro/InstructionCounts", swiftSettings: strict),
+    .systemLibrary(name: "CEpoll", path: "transport/CEpoll"),
+    .executableTarget(
+      name: "EpollBroker", dependencies: ["CEpoll", .product(name: "_NuvomBroker", package: "nuvom")],
+      path: "transport/EpollBroker", swiftSettings: strict),
   ]
 )
 

@@ -65,7 +65,7 @@ class Bench:
         return run
 
     def present(self, contenders):
-        return [contender for contender in contenders if not (self.peers_only and contender.server == "nuvom")]
+        return [contender for contender in contenders if not (self.peers_only and contender.name.startswith("nuvom"))]
 
     def in_turns(self, contenders):
         """Pairs of repetition and contender. Every other turn runs backwards, so that none always follows the heaviest."""

@@ -15,6 +15,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE / ".build"
 LOAD = BUILD / "load"
+EPOLL_BUILD = HERE / ".build-transport"  # apart from the microbenchmarks, which have one more dependency
 
 # What each level of durability is called by each server. {data} is a fresh folder, {port} a free loopback port.
 COMMANDS = {
@@ -35,6 +36,7 @@ COMMANDS = {
         "strict": "redis-server --bind 127.0.0.1 --port {port} --dir {data} --save '' --appendonly yes "
         "--appendfsync always",
     },
+    "epoll": {"off": "{epoll} {port}"},
     "echo": {"off": "{load} serve-echo {port}"},
 }
 # What is added for single parts.
@@ -92,7 +94,7 @@ class Server:
         self.data.mkdir()
         self.port = free_port()
         command = " ".join([COMMANDS[kind][durability], *(FOR[part].get(kind, "") for part in parts)])
-        names = {"nuvom": nuvom, "load": LOAD, "data": self.data, "port": self.port}
+        names = {"nuvom": nuvom, "epoll": EPOLL_BUILD / "release/EpollBroker", "load": LOAD, "data": self.data, "port": self.port}
         self.command = ["" if word == "''" else word.format(**names) for word in command.split()]
         _running.add(self)
         self.start()

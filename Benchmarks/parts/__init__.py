@@ -2,6 +2,8 @@
 
 A part is a module with
   TITLE            of its section
+  ONLY_IN_FULL     True where a short run leaves it out unless it is named
+  prepare(bench)   builds what it needs, where it does: before anything is measured
   run(bench)       measures; what it returns is kept in the results' JSON under the part's name
   section(found)   lines of Markdown
   ratios(found), figures(found)   name to value, where it has any
@@ -9,7 +11,7 @@ A part is a module with
 where `found` is what `run` returned, read back from the JSON.
 """
 
-from . import connections, delayed, growth, idle, latency, limits, memory, rates
+from . import connections, delayed, growth, idle, latency, limits, memory, rates, transport
 
 PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "delayed": delayed,
-         "connections": connections, "growth": growth, "idle": idle}
+         "connections": connections, "growth": growth, "idle": idle, "transport": transport}

@@ -31,6 +31,7 @@ def measured(bench, contender, durability, jobs, recoveries):
     with bench.server(contender, durability, "many jobs") as server:
         empty = server.resident_bytes()
         run = bench.fill(server, contender, jobs)
+        time.sleep(1)  # for what a server gives back when it rests
         jobs = run["enqueued_in_all"]
         result = {"contender": contender.name, "durability": durability, "jobs": jobs,
                   "jobs_per_second": run["jobs_per_second"], "memory_bytes_per_job": (server.resident_bytes() - empty) / jobs}

@@ -124,7 +124,7 @@ extension Engine {
     var bootCount = 0
     var wallCount = 0
     func weigh(_ reference: ArenaReference) {
-      if !reference.isNone { bytes += (Arena.headerBytes + arena.bytes(reference).count + 3) & ~3 }
+      if !reference.isNone { bytes += Arena.recordSize(arena.bytes(reference).count) }
     }
     jobs.forEachLive { slot in
       let job = jobs.pointer(slot).pointee

@@ -7,10 +7,12 @@ import Synchronization
 ///
 /// The system makes a page at its first touch, which costs a tenth of all that is done with the jobs in it. So another thread touches the next
 /// blocks ahead of time. (Huge pages would be cheaper still where they are at hand, and stop the loop for milliseconds where they
-/// are not, as on virtual machines.) When nothing was taken for a second, what is ready goes back.
+/// are not, as on virtual machines.) When nothing was taken for a while, what is ready goes back.
 final class PreparedBlocks: BlockSource {
   /// Blocks that are kept ready: filling two takes the engine longer than preparing one.
   private static let wanted = 2
+  /// How long an unused stock is kept.
+  private static let patience = DispatchTimeInterval.milliseconds(100)
 
   private struct Stock {
     var ready: [Block] = []
@@ -64,7 +66,7 @@ final class PreparedBlocks: BlockSource {
     }
   }
 
-  /// While there is a stock, looks once a second whether it is still of use.
+  /// While there is a stock, looks now and then whether it is still of use.
   private func watch() {
     let taken = stock.withLock { stock -> UInt64? in
       if stock.isWatched || stock.ready.isEmpty { return nil }
@@ -72,7 +74,7 @@ final class PreparedBlocks: BlockSource {
       return stock.taken
     }
     guard let taken else { return }
-    queue.asyncAfter(deadline: .now() + 1) {
+    queue.asyncAfter(deadline: .now() + Self.patience) {
       let unused = self.stock.withLock { stock -> [Block] in
         stock.isWatched = false
         guard stock.taken == taken, !stock.isPreparing else { return [] }

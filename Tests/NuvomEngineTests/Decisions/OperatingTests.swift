@@ -177,7 +177,7 @@ func memoryLimit() {
   }
   #expect(finished == accepted)
   #expect(world.enqueue(large).hasPrefix("j"))
-  #expect(world.enqueue(String(repeating: "y", count: 14 << 20)) == "MEMORY_FULL retry")
+  #expect(world.enqueue(String(repeating: "y", count: 16 << 20)) == "MEMORY_FULL retry")
   world.check()
 }
 

@@ -1,4 +1,4 @@
-/// Where a record lies in an `Arena`: 24 bits of block above 20 bits of offset, in units of 4 bytes. Zero is no record.
+/// Where a record lies in an `Arena`: 24 bits of block above 20 bits of offset. Zero is no record.
 struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
   static let none = ArenaReference(rawValue: 0)
 
@@ -12,7 +12,7 @@ struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
 
   @inline(__always)
   fileprivate init(block: Int, offset: Int) {
-    rawValue = UInt64(block) << 20 | UInt64(offset >> 2)
+    rawValue = UInt64(block) << 20 | UInt64(offset)
   }
 
   @inline(__always)
@@ -20,13 +20,13 @@ struct ArenaReference: Equatable, Hashable, BitwiseCopyable, Sendable {
   @inline(__always)
   fileprivate var block: Int { Int(rawValue >> 20) }
   @inline(__always)
-  fileprivate var offset: Int { Int(rawValue & 0xF_FFFF) << 2 }
+  fileprivate var offset: Int { Int(rawValue & 0xF_FFFF) }
 }
 
 /// Immutable byte records, packed one after another into blocks of 512 KiB.
 ///
-/// A record is an 8-byte header (4 bits of kind and 28 of length; the owner's slot) and its bytes, filled up to 4. One of
-/// more than 128 KiB has a block of its own. `free` only counts: a block is given back when nothing in it is live. Blocks
+/// A record is a header of 6 bytes (the owner's slot; 4 bits of kind and 12 of length) and its bytes, at no particular alignment.
+/// Where 12 bits are all set, the length follows in 4 bytes. One of more than 128 KiB has a block of its own. `free` only counts: a block is given back when nothing in it is live. Blocks
 /// held by a few old records are emptied by compaction, a block at a time, when the caller asks: `nextVictim`, then
 /// `compact`.
 ///
@@ -42,7 +42,8 @@ struct Arena: ~Copyable {
   /// A longer record has a block of its own.
   static let longestShared = 128 << 10
   static let longestRecord = 1 << 28 - 1
-  static let headerBytes = 8
+  /// The length from which on it has bytes of its own in the header.
+  private static let longLength = 0xFFF
 
   private let source: any BlockSource
   private let state: UnsafeMutablePointer<ArenaState>
@@ -82,14 +83,15 @@ struct Arena: ~Copyable {
     if size > state.pointee.room || length > Self.longestShared { block = makeRoom(size: size, length: length) }
     let offset = Int(state.pointee.blocks[block].used)
     let record = state.pointee.blocks[block].base.unsafelyUnwrapped + offset
-    record.storeBytes(of: UInt32(kind) << 28 | UInt32(length), as: UInt32.self)
-    record.storeBytes(of: owner, toByteOffset: 4, as: UInt32.self)
+    record.storeBytes(of: owner, as: UInt32.self)
+    record.storeBytes(of: UInt16(kind) << 12 | UInt16(min(length, Self.longLength)), toByteOffset: 4, as: UInt16.self)
+    if length >= Self.longLength { record.storeBytes(of: UInt32(length), toByteOffset: 6, as: UInt32.self) }
     state.pointee.blocks[block].used += UInt32(size)
     state.pointee.blocks[block].live += UInt32(size)
     if block == state.pointee.current { state.pointee.room -= size }
     state.pointee.usedBytes += size
     state.pointee.liveBytes += size
-    return (ArenaReference(block: block, offset: offset), record + Self.headerBytes)
+    return (ArenaReference(block: block, offset: offset), record + Self.headerBytes(length))
   }
 
   /// The bytes of a live record.
@@ -97,7 +99,7 @@ struct Arena: ~Copyable {
   func bytes(_ reference: ArenaReference) -> UnsafeRawBufferPointer {
     assert(!reference.isNone && reference.block < state.pointee.blockCount)
     let record = UnsafeRawPointer(state.pointee.blocks[reference.block].base.unsafelyUnwrapped) + reference.offset
-    return UnsafeRawBufferPointer(start: record + Self.headerBytes, count: Self.length(record))
+    return Self.bytes(record)
   }
 
   /// Gives a live record up. Once for each record.
@@ -154,12 +156,12 @@ struct Arena: ~Copyable {
       let record = base + offset
       let length = Self.length(record)
       let size = Self.recordSize(length)
-      let kind = UInt8(record.load(as: UInt32.self) >> 28)
-      let owner = record.load(fromByteOffset: 4, as: UInt32.self)
+      let kind = UInt8(record.loadUnaligned(fromByteOffset: 4, as: UInt16.self) >> 12)
+      let owner = record.loadUnaligned(as: UInt32.self)
       let old = ArenaReference(block: victim, offset: offset)
       if isLive(owner, kind, old) {
         let (new, bytes) = append(kind: kind, owner: owner, length: length)
-        bytes.copyMemory(from: record + Self.headerBytes, byteCount: length)
+        bytes.copyMemory(from: record + Self.headerBytes(length), byteCount: length)
         precondition(state.pointee.blocks[victim].live >= UInt32(size), "isLive answers as free was called")
         state.pointee.blocks[victim].live -= UInt32(size)
         state.pointee.liveBytes -= size
@@ -200,11 +202,21 @@ struct Arena: ~Copyable {
   // MARK: Blocks
 
   @inline(__always)
-  private static func recordSize(_ length: Int) -> Int { (headerBytes + length + 3) & ~3 }
+  private static func headerBytes(_ length: Int) -> Int { length < longLength ? 6 : 10 }
 
   @inline(__always)
-  fileprivate static func length(_ record: UnsafeRawPointer) -> Int {
-    Int(record.load(as: UInt32.self) & 0xFFF_FFFF)
+  static func recordSize(_ length: Int) -> Int { headerBytes(length) + length }
+
+  @inline(__always)
+  private static func length(_ record: UnsafeRawPointer) -> Int {
+    let length = Int(record.loadUnaligned(fromByteOffset: 4, as: UInt16.self) & 0xFFF)
+    return length < longLength ? length : Int(record.loadUnaligned(fromByteOffset: 6, as: UInt32.self))
+  }
+
+  @inline(__always)
+  fileprivate static func bytes(_ record: UnsafeRawPointer) -> UnsafeRawBufferPointer {
+    let length = length(record)
+    return UnsafeRawBufferPointer(start: record + headerBytes(length), count: length)
   }
 
   /// A block with room for the record: one of its own, or a new current block.
@@ -324,8 +336,7 @@ struct ArenaView: @unchecked Sendable {
   /// The bytes of a record that was live at `pin`.
   func bytes(_ reference: ArenaReference) -> UnsafeRawBufferPointer {
     guard let base = blocks[reference.block] else { preconditionFailure("no record \(reference.rawValue) at pin") }
-    let record = base + reference.offset
-    return UnsafeRawBufferPointer(start: record + Arena.headerBytes, count: Arena.length(record))
+    return Arena.bytes(base + reference.offset)
   }
 }
 
