@@ -42,6 +42,29 @@ func readsWait() throws {
   #expect(world.heard(b) == ["7 ok", "8 ok"])
 }
 
+@Test("a turn in which much was decided goes to the free log before its end, and only then")
+func earlyCommit() throws {
+  let world = BrokerWorld()
+  let a = try world.client()
+  let before = world.storage.batches.count
+  world.storage.script = [.pending]
+  let payload = MessageValue.binary([UInt8](repeating: 7, count: 200 << 10))
+  func large(_ id: UInt64) -> [UInt8] {
+    frame([0, .uint(id), "enqueue", ["jobs": [["task": "t", "payload": payload]]]])
+  }
+  world.enqueue(a, 1)
+  #expect(world.storage.batches.count == before)
+  world.bytes(a, large(2))
+  #expect(world.storage.wasBusy.dropFirst(before) == [true] && world.heard(a) == [])
+  // The log is at work: what follows gathers.
+  world.bytes(a, large(3))
+  world.broker.endTurn()
+  #expect(world.storage.batches.count == before + 1)
+  world.broker.receive(.committed(.done(1)))
+  #expect(world.heard(a) == ["1 ok", "2 ok", "3 ok"])
+  #expect(world.storage.wasBusy.dropFirst(before) == [true, false])
+}
+
 @Test("while the log stands still, jobs are taken in up to a bound, and settled beyond it")
 func boundedBatch() throws {
   let world = BrokerWorld()

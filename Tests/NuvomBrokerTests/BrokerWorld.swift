@@ -137,6 +137,8 @@ final class ScriptedStorage: Storage {
   /// What the next submits and retries answer; when it is empty, they are done at once.
   var script: [CommitProgress] = []
   private(set) var batches: [[UInt8]] = []
+  /// Of each batch, whether the broker had more to do.
+  private(set) var wasBusy: [Bool] = []
   private(set) var retries = 0
   var freeRoom = Int.max
   var snapshotEstimate = 0
@@ -152,6 +154,7 @@ final class ScriptedStorage: Storage {
     let isEmpty = batch.isEmpty
     #expect(!isEmpty)
     batches.append(batch.withBody { Array($0) })
+    wasBusy.append(isBusy)
     batch.removeAll()
     return next()
   }
