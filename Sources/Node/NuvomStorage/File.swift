@@ -95,17 +95,14 @@ final class File: Sendable {
     }
   }
 
-  /// Makes the file at least `size` bytes long.
-  func extend(to size: Int) throws(StorageError) {
-    if try self.size() < size { try truncate(to: size) }
-  }
-
-  /// Takes blocks for `size` bytes, so that a full disk is known before the first byte. Not every file system can: there the writes tell.
-  func allocate(_ size: Int) throws(StorageError) {
+  /// Takes blocks for `size` bytes, so that a full disk is known before the first byte. Not every file system can: then
+  /// false, and only writing them all tells.
+  func allocate(_ size: Int) throws(StorageError) -> Bool {
     let code = nuvom_file_allocate(descriptor, Int64(size))
     guard code == 0 || code == EOPNOTSUPP || code == ENOSYS else {
       throw StorageError(call: "fallocate", path: path, errno: code)
     }
+    return code == 0
   }
 }
 

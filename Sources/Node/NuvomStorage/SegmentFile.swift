@@ -26,8 +26,7 @@ struct Spare {
     let temporary = LogFiles.temporary(path)
     do throws(StorageError) {
       let file = try File.open(temporary, .create)
-      try file.allocate(bytes)
-      try fill(0..<bytes, of: file, for: writing)
+      try takeBlocks(0..<bytes, of: file, for: writing)
       try file.sync()
       try Directory.rename(temporary, to: path)
       try Directory.sync(directory)
@@ -39,11 +38,15 @@ struct Spare {
     return Spare(path: path, bytes: bytes)
   }
 
-  /// Makes the range, which nothing was written to, read as zeros; where batches will be synced, its blocks are written now.
-  private static func fill(_ range: Range<Int>, of file: File, for writing: Writing) throws(StorageError) {
-    guard case .synced = writing else { return try file.extend(to: range.upperBound) }
+  /// Takes the file's blocks up to the end of the range, which nothing was written to and which reads as zeros then. Where batches will be
+  /// synced its blocks are written now, and where blocks cannot be asked for, so that a full disk is not met by a batch.
+  private static func takeBlocks(_ range: Range<Int>, of file: File, for writing: Writing) throws(StorageError) {
+    let hasBlocks = try file.allocate(range.upperBound)
+    if case .cached = writing, hasBlocks { return }
     var offset = range.lowerBound
-    if file.passByCache() { offset = BlockBuffer.blockStart(offset + BlockBuffer.blockBytes - 1) }
+    if case .synced = writing, file.passByCache() {
+      offset = BlockBuffer.blockStart(offset + BlockBuffer.blockBytes - 1)
+    }
     let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: BlockBuffer.blockBytes)
     defer { zeros.deallocate() }
     zeros.initializeMemory(as: UInt8.self, repeating: 0)
@@ -96,7 +99,6 @@ struct Spare {
     // Off the spare's name first: a crash must not leave a spare with batches of the very segment that it may become next time.
     if let spare { try Directory.rename(spare.path, to: temporary) }
     let file = try File.open(temporary, spare == nil ? .create : .write)
-    if spare == nil { try file.allocate(bytes) }
     try writeHead(header, to: file)
     var end = SegmentHeader.size
     if let old {
@@ -113,7 +115,7 @@ struct Spare {
     }
     try file.write(opened, at: end)
     end += opened.count
-    if spare == nil { try fill(end..<bytes, of: file, for: writing) }
+    if spare == nil { try takeBlocks(end..<bytes, of: file, for: writing) }
     try file.sync()
     try Directory.rename(temporary, to: name)
     try Directory.sync(directory)
