@@ -26,6 +26,7 @@ let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
@@ -33,6 +34,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "NuvomClient", targets: ["NuvomClient"]),
+    .library(name: "NuvomTasks", targets: ["NuvomTasks"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
     .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
@@ -41,6 +43,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
@@ -71,6 +74,7 @@ let package = Package(
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
     module(
       "Client", "NuvomClient", ["NuvomConnection", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    module("Client", "NuvomTasks", ["NuvomClient", "NuvomModel", "MessagePack", logging, tracing]),
 
     // Tools: arguments and terminal.
     .executableTarget(
@@ -106,6 +110,7 @@ let package = Package(
     tests(
       "NuvomClientTests",
       ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
+    tests("NuvomTasksTests", ["NuvomTasks", "NuvomClient", "MessagePack", logging]),
     tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),

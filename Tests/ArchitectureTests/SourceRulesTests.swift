@@ -43,6 +43,9 @@ struct SourceRulesTests {
       forbidden: ["NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "NuvomServer", "ArgumentParser"],
       reason: "a client knows the protocol, never the broker's inside"),
     ImportRule(
+      folder: "Client/NuvomTasks", forbidden: ["NIO*", "NuvomConnection", "Foundation*", "Glibc", "Dispatch"],
+      reason: "a task is a name, a policy and a function; connections are the client's"),
+    ImportRule(
       folder: "Client/NuvomConnection", forbidden: ["NIO*", "Foundation*", "Glibc", "Dispatch"],
       reason: "the connection is a pure state machine"),
   ]

@@ -95,7 +95,7 @@ public final class NuvomClient: Service, Sendable {
     mailbox.put(.shutDown(grace: configuration.shutdownGrace.clampedMicroseconds))
   }
 
-  /// Makes a client, runs it while `body` runs, and shuts it down gracefully.
+  /// Makes a client, runs it while `body` runs, and shuts it down gracefully. It is the ``current`` one in `body`.
   ///
   /// - Throws: what `body` throws.
   public static func withClient<Result: Sendable>(
@@ -108,7 +108,7 @@ public final class NuvomClient: Service, Sendable {
     // Why the client ended by itself is told by each request that fails for it, so that run's own error says nothing new.
     async let running: Void? = try? client.run()
     do {
-      let result = try await body(client)
+      let result = try await $current.withValue(client) { try await body(client) }
       client.shutDown()
       await running
       return result
