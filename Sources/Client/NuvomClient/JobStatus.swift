@@ -17,6 +17,16 @@ public struct JobStatus: Hashable, Sendable {
     public var trace = ""
   }
 
+  /// How far its worker has said it is with a leased job.
+  public struct Progress: Hashable, Sendable {
+    /// 0…100; nil if it did not say.
+    public var percent: Int?
+    /// What it said; nil if nothing.
+    public var message: String?
+    /// When it was said.
+    public var atMilliseconds: UInt64 = 0
+  }
+
   /// The job.
   public var id = JobID(rawValue: 0)
   /// Where it is in its life.
@@ -45,6 +55,8 @@ public struct JobStatus: Hashable, Sendable {
   public var leaseLeft: Duration?
   /// A leased job's token.
   public var token: LeaseToken?
+  /// What a leased job's worker last said under this lease. A restart of the broker forgets it.
+  public var progress: Progress?
   /// When it finished.
   public var finishedAtMilliseconds: UInt64?
   /// What it was acked with.
@@ -53,6 +65,8 @@ public struct JobStatus: Hashable, Sendable {
   public var deadReason: DeadReason?
   /// How many of its leases ran out.
   public var expiredLeases = 0
+  /// How often in a row it was released with a delay; an attempt that fails, or a replay, begins anew.
+  public var postponed = 0
   /// The last ten attempts that failed, oldest first.
   public var errors: [AttemptError] = []
 
@@ -83,10 +97,12 @@ extension MessageCursor {
       case "due_at_ms": job.dueAtMilliseconds = try cursor.number()
       case "lease_ms_left": job.leaseLeft = try cursor.duration()
       case "token": job.token = try cursor.token()
+      case "progress": job.progress = try cursor.progress()
       case "finished_at_ms": job.finishedAtMilliseconds = try cursor.number()
       case "result": job.result = try cursor.bytes()
       case "dead_reason": job.deadReason = try cursor.named(DeadReason.allCases, \.wireName)
       case "expired_leases": job.expiredLeases = try cursor.count()
+      case "postponed": job.postponed = try cursor.count()
       case "errors": job.errors = try cursor.attemptErrors()
       default: return false
       }
@@ -104,6 +120,20 @@ extension MessageCursor {
       throw UnexpectedResult(wanted: "a known name instead of \"\(text)\"")
     }
     return value
+  }
+
+  private mutating func progress() throws(UnexpectedResult) -> JobStatus.Progress {
+    var progress = JobStatus.Progress()
+    try fields { key, cursor throws(UnexpectedResult) in
+      switch key {
+      case "percent": progress.percent = try cursor.count()
+      case "message": progress.message = try cursor.text()
+      case "at_ms": progress.atMilliseconds = try cursor.number()
+      default: return false
+      }
+      return true
+    }
+    return progress
   }
 
   private mutating func attemptErrors() throws(UnexpectedResult) -> [JobStatus.AttemptError] {

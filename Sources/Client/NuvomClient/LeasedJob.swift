@@ -32,6 +32,8 @@ public struct LeasedJob: Leased, Hashable {
   public var attempt = 1
   /// How many attempts it has.
   public var maximumAttempts = 3
+  /// How often in a row it was released with a delay: for a worker that makes the delay grow.
+  public var postponed = 0
   /// How long the lease lasts, from when the broker decided the delivery.
   public var lease = Duration.zero
   /// How long this attempt may take; nil: no limit.
@@ -76,6 +78,7 @@ extension MessageCursor {
       case "token": job.token = try cursor.token()
       case "attempt": job.attempt = try cursor.count()
       case "max_attempts": job.maximumAttempts = try cursor.count()
+      case "postponed": job.postponed = try cursor.count()
       case "lease_ms": job.lease = try cursor.duration()
       case "timeout_ms": job.timeout = try cursor.duration()
       case "queue": job.queue = try cursor.text()

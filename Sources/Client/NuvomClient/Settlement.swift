@@ -116,7 +116,8 @@ extension MessageWriter {
     }
   }
 
-  private mutating func beginSettlement(_ lease: Lease, fields: Int) {
+  /// A map that begins with a job and its token; so many fields must follow.
+  mutating func beginSettlement(_ lease: Lease, fields: Int) {
     mapHeader(2 + fields)
     literal("id")
     uint(lease.id.rawValue)
@@ -143,7 +144,7 @@ extension MessageCursor {
     }
   }
 
-  /// The result of ack, nack, release and extend.
+  /// The result of ack, nack, release, extend and progress.
   mutating func refusedOnly() throws(UnexpectedResult) -> [Refusal] {
     var refused: [Refusal] = []
     try fields { key, cursor throws(UnexpectedResult) in

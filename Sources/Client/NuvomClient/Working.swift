@@ -103,6 +103,32 @@ extension NuvomClient {
     try await settle(.extend(job, to: length))
   }
 
+  /// Says how far a job is, for those who look at it (``JobStatus/progress``), in place of what was said under this lease before. The lease does not
+  /// become longer. What is said is kept in memory only, and forgotten when the lease ends or the broker starts again.
+  ///
+  /// - Parameters:
+  ///   - percent: 0…100.
+  ///   - message: at most 255 bytes; an empty one is none.
+  /// - Throws: `LEASE_LOST`, `CANCELLED`: stop working on the job; `MEMORY_FULL`: it is not kept now, which does not concern the job; `BAD_PARAMS`.
+  public func reportProgress(_ job: some Leased, percent: Int? = nil, message: String? = nil) async throws {
+    let frame = RequestFrame(.progress) { writer in
+      writer.mapHeader(1)
+      writer.literal("jobs")
+      writer.arrayHeader(1)
+      writer.beginSettlement(
+        Lease(id: job.id, token: job.token), fields: (percent == nil ? 0 : 1) + (message == nil ? 0 : 1))
+      if let percent {
+        writer.literal("percent")
+        writer.int(Int64(percent))
+      }
+      if let message {
+        writer.literal("message")
+        writer.string(message)
+      }
+    }
+    if let refusal = try await refusals(of: frame).first { throw NuvomError(refusal) }
+  }
+
   private func settle(_ settlement: Settlement) async throws {
     let refused = try await refusals(of: try settlementFrame(settlement.method, [settlement]))
     if let refusal = refused.first { throw NuvomError(refusal) }

@@ -87,6 +87,7 @@ public final class Engine {
 
   // Volatile.
   let waiting: WaitingRoom
+  let progress: ProgressTable
   var snapshot: SnapshotProgress?
   let events: EventWriter
   let scratch: EventWriter
@@ -112,6 +113,7 @@ public final class Engine {
     bootTimers = TimerWheel(now: now.boot)
     wallTimers = TimerWheel(now: now.wall)
     waiting = WaitingRoom(now: now.boot, blocks: blocks)
+    progress = ProgressTable(hash: hashing, blocks: blocks)
     events = EventWriter()
     scratch = EventWriter(capacity: 4 << 10)
   }
@@ -125,6 +127,7 @@ public final class Engine {
   public var memoryBytes: Int {
     jobs.bytes + arena.bytes + queueNames.bytes + taskNames.bytes + queues.bytes + readyLists.bytes + keys.bytes
       + keyIndex.bytes + clients.bytes + clientIndex.bytes + answers.bytes + bootTimers.bytes + wallTimers.bytes
+      + progress.bytes
   }
 
   /// Bytes that a snapshot would take, roughly: what the log's size is compared with.

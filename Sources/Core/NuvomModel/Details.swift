@@ -20,6 +20,22 @@ public struct AttemptError: Hashable, Sendable {
   }
 }
 
+/// How far the worker of a leased job has said it is.
+public struct JobProgress: Hashable, Sendable {
+  /// 0…100, if it was said.
+  public var percent: UInt8?
+  /// UTF-8, up to 255 bytes; empty is none.
+  public var message: [UInt8]
+  /// When it was said, in milliseconds since 1970.
+  public var atMilliseconds: Int64
+  /// All of it.
+  public init(percent: UInt8?, message: [UInt8], atMilliseconds: Int64) {
+    self.percent = percent
+    self.message = message
+    self.atMilliseconds = atMilliseconds
+  }
+}
+
 /// Everything known of a job (Protocol.md, get).
 public struct JobDetails: Hashable, Sendable {
   /// The job.
@@ -50,6 +66,8 @@ public struct JobDetails: Hashable, Sendable {
   public var leaseMillisecondsLeft: Int64?
   /// leased: the lease's token.
   public var token: LeaseToken?
+  /// leased: what its worker last reported under this lease.
+  public var progress: JobProgress?
   /// Finished: when, in milliseconds since 1970.
   public var finishedAtMilliseconds: Int64?
   /// succeeded: what the ack brought, while it is kept.
@@ -58,6 +76,8 @@ public struct JobDetails: Hashable, Sendable {
   public var deadReason: DeadReason?
   /// Attempts that ended with a lease that ran out.
   public var expiredLeases: UInt32 = 0
+  /// How often in a row it was released with a delay.
+  public var postponed: UInt32 = 0
   /// The last attempts that did not succeed, oldest first.
   public var errors: [AttemptError] = []
   /// Nothing known yet.

@@ -20,11 +20,13 @@ public enum ProtocolLimits {
   public static let headerBytes = 64 << 10
   /// Bytes of a job's tags, encoded.
   public static let tagBytes = 4 << 10
+  /// Bytes of a progress report's message.
+  public static let progressMessageBytes = 255
   /// Bytes kept of an error's message.
   public static let errorMessageBytes = 4 << 10
   /// Bytes kept of an error's trace.
   public static let errorTraceBytes = 16 << 10
-  /// Jobs, ids or settlements in one request.
+  /// Jobs, ids, settlements or progress reports in one request.
   public static let itemsPerRequest = 10_000
   /// Operations in one multi.
   public static let operationsPerMulti = 1_000

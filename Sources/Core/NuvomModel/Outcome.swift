@@ -42,6 +42,8 @@ public struct Delivery: BitwiseCopyable {
   public var leaseMilliseconds: UInt32
   /// For the worker; 0 is none.
   public var timeoutMilliseconds: UInt32
+  /// How often in a row it was released with a delay.
+  public var postponed: UInt32
   /// As enqueued.
   public var maximumAttempts: UInt16
   /// The queue's name.
@@ -58,14 +60,15 @@ public struct Delivery: BitwiseCopyable {
   /// All of it.
   @inlinable public init(
     id: JobID, token: LeaseToken, attempt: UInt32, leaseMilliseconds: UInt32, timeoutMilliseconds: UInt32,
-    maximumAttempts: UInt16, queue: BorrowedBytes, task: BorrowedBytes, payload: BorrowedBytes, headers: BorrowedBytes,
-    tags: BorrowedBytes
+    postponed: UInt32 = 0, maximumAttempts: UInt16, queue: BorrowedBytes, task: BorrowedBytes, payload: BorrowedBytes,
+    headers: BorrowedBytes, tags: BorrowedBytes
   ) {
     self.id = id
     self.token = token
     self.attempt = attempt
     self.leaseMilliseconds = leaseMilliseconds
     self.timeoutMilliseconds = timeoutMilliseconds
+    self.postponed = postponed
     self.maximumAttempts = maximumAttempts
     self.queue = queue
     self.task = task
@@ -85,7 +88,7 @@ public enum Answer: Sendable {
   case done
   /// The ids, and the indexes of those that were there before.
   case enqueued(ids: Range<Int>, duplicates: Range<Int>)
-  /// ack, nack, release, extend.
+  /// ack, nack, release, extend, progress.
   case settled(refusals: Range<Int>)
   /// dequeue.
   case delivered(deliveries: Range<Int>, refusals: Range<Int>)

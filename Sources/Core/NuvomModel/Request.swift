@@ -1,7 +1,7 @@
 /// The methods of Protocol.md.
 @frozen
 public enum Method: UInt8, Sendable, CaseIterable, BitwiseCopyable {
-  case hello, ping, enqueue, dequeue, ack, nack, release, extend, cancel, get, wait, multi
+  case hello, ping, enqueue, dequeue, ack, nack, release, extend, progress, cancel, get, wait, multi
   case queues, queue, pause, resume, purge, deadList, deadReplay, deadDelete, stats
 
   /// The method as it travels on the wire.
@@ -15,6 +15,7 @@ public enum Method: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .nack: "nack"
     case .release: "release"
     case .extend: "extend"
+    case .progress: "progress"
     case .cancel: "cancel"
     case .get: "get"
     case .wait: "wait"
@@ -155,6 +156,25 @@ public struct Settlement: BitwiseCopyable {
   }
 }
 
+/// How far a worker is with a job that it holds. Field meanings and ranges: Protocol.md, progress.
+@frozen
+public struct ProgressReport: BitwiseCopyable {
+  /// The job.
+  public var id: JobID
+  /// The lease under which the caller holds it.
+  public var token: LeaseToken
+  /// 0…100, if one was given.
+  public var percent: UInt8?
+  /// UTF-8, up to 255 bytes; empty is none.
+  public var message: BorrowedBytes = .none
+
+  /// A report that says no more than that the job is worked on.
+  @inlinable public init(id: JobID, token: LeaseToken) {
+    self.id = id
+    self.token = token
+  }
+}
+
 /// Why a job is a dead letter.
 @frozen
 public enum DeadReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
@@ -267,6 +287,8 @@ public struct Request: ~Copyable {
   public var jobs: [NewJob] = []
   /// ack, nack, release, extend, multi, and those that ride on a dequeue.
   public var settlements: [Settlement] = []
+  /// progress.
+  public var reports: [ProgressReport] = []
   /// cancel, multi, get and wait (the first), dead_replay and dead_delete (if given).
   public var ids: [JobID] = []
   /// multi.
@@ -290,6 +312,7 @@ public struct Request: ~Copyable {
     hello = Hello()
     jobs.forgetAll()
     settlements.forgetAll()
+    reports.forgetAll()
     ids.forgetAll()
     operations.forgetAll()
     queues.forgetAll()

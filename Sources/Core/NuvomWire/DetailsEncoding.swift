@@ -12,6 +12,7 @@ extension MessageWriter {
       isPayloadTold, !job.headers.isEmpty, !job.tags.isEmpty, job.dueAtMilliseconds != nil,
       job.leaseMillisecondsLeft != nil, job.token != nil, job.finishedAtMilliseconds != nil, job.result != nil,
       job.deadReason != nil,
+      job.progress != nil, job.postponed > 0,
     ]
     mapHeader(10 + optionals.count { $0 })
     pair("id", job.id.rawValue)
@@ -40,6 +41,7 @@ extension MessageWriter {
     if let due = job.dueAtMilliseconds { pair("due_at_ms", Int(due)) }
     if let left = job.leaseMillisecondsLeft { pair("lease_ms_left", Int(left)) }
     if let token = job.token { pair("token", token.rawValue) }
+    if let progress = job.progress { self.progress(progress) }
     if let finished = job.finishedAtMilliseconds { pair("finished_at_ms", Int(finished)) }
     if let result = job.result {
       literal("result")
@@ -50,9 +52,21 @@ extension MessageWriter {
       literal(reason.wireName)
     }
     pair("expired_leases", UInt64(job.expiredLeases))
+    if job.postponed > 0 { pair("postponed", UInt64(job.postponed)) }
     literal("errors")
     arrayHeader(job.errors.count)
     for error in job.errors { attemptError(error) }
+  }
+
+  private mutating func progress(_ progress: JobProgress) {
+    literal("progress")
+    mapHeader(1 + (progress.percent == nil ? 0 : 1) + (progress.message.isEmpty ? 0 : 1))
+    if let percent = progress.percent { pair("percent", UInt64(percent)) }
+    if !progress.message.isEmpty {
+      literal("message")
+      string(utf8: progress.message)
+    }
+    pair("at_ms", Int(progress.atMilliseconds))
   }
 
   private mutating func attemptError(_ error: AttemptError) {
@@ -183,6 +197,7 @@ extension JobDetails {
   /// than 96.
   fileprivate var encodedBytesAtMost: Int {
     let own = queue.count + task.count + payload.count + headers.count + tags.count + (result?.count ?? 0)
-    return errors.reduce(512 + own) { $0 + 96 + $1.type.count + $1.message.count + $1.trace.count }
+    let said = progress?.message.count ?? 0
+    return errors.reduce(512 + own + said) { $0 + 96 + $1.type.count + $1.message.count + $1.trace.count }
   }
 }

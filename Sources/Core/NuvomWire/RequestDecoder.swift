@@ -57,6 +57,7 @@ public struct RequestDecoder: ~Copyable {
     case .nack: try request.readSettlements(.nack, from: &cursor, pairs: pairs)
     case .release: try request.readSettlements(.release, from: &cursor, pairs: pairs)
     case .extend: try request.readSettlements(.extend, from: &cursor, pairs: pairs)
+    case .progress: try request.readReports(from: &cursor, pairs: pairs)
     case .cancel: try request.readIDs(from: &cursor, pairs: pairs)
     case .multi:
       try request.readOperations(from: &cursor, pairs: pairs)
@@ -131,6 +132,7 @@ extension Method {
       }
     default:
       switch name {
+      case "progress": self = .progress
       case "dead_list": self = .deadList
       case "dead_replay": self = .deadReplay
       case "dead_delete": self = .deadDelete

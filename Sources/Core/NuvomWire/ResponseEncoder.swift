@@ -249,9 +249,10 @@ extension MessageWriter {
   @inline(__always)
   private mutating func delivery(_ delivery: Delivery) {
     let isLimitUnusual = delivery.maximumAttempts != 3
+    let isPostponed = delivery.postponed != 0
     mapHeader(
       7 + (delivery.headers.isEmpty ? 0 : 1) + (delivery.tags.isEmpty ? 0 : 1)
-        + (delivery.timeoutMilliseconds == 0 ? 0 : 1) + (isLimitUnusual ? 1 : 0))
+        + (delivery.timeoutMilliseconds == 0 ? 0 : 1) + (isLimitUnusual ? 1 : 0) + (isPostponed ? 1 : 0))
     pair("id", delivery.id.rawValue)
     pair("token", delivery.token.rawValue)
     pair("attempt", UInt64(delivery.attempt))
@@ -272,5 +273,6 @@ extension MessageWriter {
     }
     if delivery.timeoutMilliseconds != 0 { pair("timeout_ms", UInt64(delivery.timeoutMilliseconds)) }
     if isLimitUnusual { pair("max_attempts", UInt64(delivery.maximumAttempts)) }
+    if isPostponed { pair("postponed", UInt64(delivery.postponed)) }
   }
 }

@@ -40,7 +40,7 @@ extension LeasedJob {
   var document: MessageValue {
     .fields([
       "id": .id(id), "token": .uint(token.rawValue), "attempt": .count(attempt),
-      "max_attempts": .count(maximumAttempts),
+      "max_attempts": .count(maximumAttempts), "postponed": postponed == 0 ? nil : .count(postponed),
       "lease_ms": .milliseconds(lease), "timeout_ms": timeout.map { .milliseconds($0) }, "queue": .string(queue),
       "task": .string(task), "payload": .decoded(payload), "payload_base64": .binary(payload),
       "headers": HeaderValue.document(headers), "tags": tags.isEmpty ? nil : .array(tags.map { .string($0) }),
@@ -53,9 +53,11 @@ extension JobStatus {
     .fields([
       "id": .id(id), "state": .string("\(state.wireName)"), "queue": .string(queue), "task": .string(task),
       "priority": .uint(UInt64(priority)), "attempt": .count(attempt), "max_attempts": .count(maximumAttempts),
-      "expired_leases": .count(expiredLeases), "enqueued_at_ms": .uint(enqueuedAtMilliseconds),
+      "expired_leases": .count(expiredLeases), "postponed": postponed == 0 ? nil : .count(postponed),
+      "enqueued_at_ms": .uint(enqueuedAtMilliseconds),
       "due_at_ms": dueAtMilliseconds.map { .uint($0) }, "lease_ms_left": leaseLeft.map { .milliseconds($0) },
-      "token": token.map { .uint($0.rawValue) }, "finished_at_ms": finishedAtMilliseconds.map { .uint($0) },
+      "token": token.map { .uint($0.rawValue) }, "progress": progress?.document,
+      "finished_at_ms": finishedAtMilliseconds.map { .uint($0) },
       "dead_reason": deadReason.map { .string("\($0.wireName)") },
       "payload": .decoded(payload), "payload_base64": .binary(payload),
       "headers": HeaderValue.document(headers), "tags": tags.isEmpty ? nil : .array(tags.map { .string($0) }),
@@ -75,8 +77,10 @@ extension JobStatus {
     if let dueAtMilliseconds { pairs.append(("due", TimeText.write(dueAtMilliseconds))) }
     if let token { pairs.append(("token", "\(token.rawValue)")) }
     if let leaseLeft { pairs.append(("lease left", DurationText.writeRoughly(leaseLeft))) }
+    if let progress { pairs.append(("progress", progress.words)) }
     if let finishedAtMilliseconds { pairs.append(("finished", TimeText.write(finishedAtMilliseconds))) }
     if expiredLeases > 0 { pairs.append(("expired leases", "\(expiredLeases)")) }
+    if postponed > 0 { pairs.append(("postponed", "\(postponed)")) }
     if !tags.isEmpty { pairs.append(("tags", tags.joined(separator: ", "))) }
     for (name, value) in headers.sorted(by: { $0.key < $1.key }) {
       pairs.append(("header", "\(name): \(value.document)"))
@@ -88,6 +92,20 @@ extension JobStatus {
       pairs.append(("error \(error.attempt)", "\(TimeText.write(error.atMilliseconds))  \(type)\(error.message)"))
     }
     return Output.pairs(pairs)
+  }
+}
+
+extension JobStatus.Progress {
+  fileprivate var document: MessageValue {
+    .fields([
+      "percent": percent.map { .count($0) }, "message": message.map { .string($0) }, "at_ms": .uint(atMilliseconds),
+    ])
+  }
+
+  /// In one line: "40 %, resizing (2026-01-31T18:30:00Z)".
+  fileprivate var words: String {
+    let said = [percent.map { "\($0) %" }, message].compactMap(\.self).joined(separator: ", ")
+    return said.isEmpty ? TimeText.write(atMilliseconds) : "\(said) (\(TimeText.write(atMilliseconds)))"
   }
 }
 

@@ -36,6 +36,7 @@ struct Nuvom: AsyncParsableCommand {
         name: "Worker",
         subcommands: [
           DequeueCommand.self, AckCommand.self, NackCommand.self, ReleaseCommand.self, ExtendCommand.self,
+          ProgressCommand.self,
         ]),
       CommandGroup(
         name: "Operator",

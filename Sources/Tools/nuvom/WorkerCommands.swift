@@ -138,3 +138,26 @@ struct ExtendCommand: AsyncParsableCommand {
     try await lease.settle("extended") { try await $0.extend($1, to: length) }
   }
 }
+
+struct ProgressCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "progress", abstract: "Say how far a job is; get shows it.",
+    discussion:
+      "It replaces what was said before, and is forgotten when the lease ends. It does not make the lease longer.")
+
+  @OptionGroup var lease: LeaseArguments
+  @Option(help: ArgumentHelp("How much is done, 0 to 100.", valueName: "n")) var percent: Int?
+  @Option(help: ArgumentHelp("What is being done, up to 255 bytes.", valueName: "text")) var message: String?
+
+  func validate() throws {
+    if percent == nil && message == nil { throw ValidationError("say something: --percent, --message or both") }
+    if let percent, !(0...100).contains(percent) {
+      throw ValidationError("--percent is from 0 to 100, not \(percent)")
+    }
+  }
+
+  func run() async throws {
+    let (percent, message) = (percent, message)
+    try await lease.settle("reported") { try await $0.reportProgress($1, percent: percent, message: message) }
+  }
+}

@@ -260,12 +260,19 @@ extension Engine {
       outcome.deliveries.append(
         Delivery(
           id: id, token: token, attempt: UInt32(job.pointee.failures) + 1, leaseMilliseconds: lease,
-          timeoutMilliseconds: content.timeoutMilliseconds, maximumAttempts: content.maximumAttempts,
+          timeoutMilliseconds: content.timeoutMilliseconds, postponed: postponed(job),
+          maximumAttempts: content.maximumAttempts,
           queue: queueNames.name(queue), task: taskNames.name(content.task), payload: content.payload,
           headers: content.headers, tags: content.tags))
       taken += 1
     }
     return taken
+  }
+
+  /// How often in a row a job was released with a delay.
+  @inline(__always)
+  private func postponed(_ job: UnsafePointer<JobRecord>) -> UInt32 {
+    job.pointee.history.isNone ? 0 : JobHistory.postponed(in: arena.bytes(job.pointee.history))
   }
 
   /// Hands jobs that became ready to the dequeues that stand in line for them.
@@ -347,21 +354,25 @@ extension Engine {
   /// Why a settlement is refused, or nil.
   @inline(__always)
   private func settlementRefusal(_ settlement: Settlement) -> ErrorCode? {
-    guard jobs.isLive(settlement.id.slot, settlement.id.generation),
-      settlement.id.partition == configuration.partition
-    else { return .leaseLost }
-    let job = jobs.pointer(settlement.id.slot)
-    guard job.pointee.state == .leased else {
-      let isCancelled = job.pointee.state == .cancelled && job.pointee.has(JobRecord.Flags.cancelledLeased)
-      return isCancelled && job.pointee.token == settlement.token ? .cancelled : .leaseLost
-    }
-    guard job.pointee.token == settlement.token else { return .leaseLost }
+    if let code = leaseRefusal(settlement.id, settlement.token) { return code }
     if settlement.result.count > 1_024, events.count + settlement.result.count > scalars.pointee.diskRoom,
-      body(of: job).retentionMilliseconds > 0
+      body(of: jobs.pointer(settlement.id.slot)).retentionMilliseconds > 0
     {
       return .diskFull
     }
     return nil
+  }
+
+  /// Why a token does not speak for the job, or nil if it is that of its lease.
+  @inline(__always)
+  func leaseRefusal(_ id: JobID, _ token: LeaseToken) -> ErrorCode? {
+    guard jobs.isLive(id.slot, id.generation), id.partition == configuration.partition else { return .leaseLost }
+    let job = jobs.pointer(id.slot)
+    guard job.pointee.state == .leased else {
+      let isCancelled = job.pointee.state == .cancelled && job.pointee.has(JobRecord.Flags.cancelledLeased)
+      return isCancelled && job.pointee.token == token ? .cancelled : .leaseLost
+    }
+    return job.pointee.token == token ? nil : .leaseLost
   }
 
   @inline(__always)
@@ -401,6 +412,7 @@ extension Engine {
     details?.result = settlement.hasResult ? Array(settlement.result) : nil
     details?.token = nil
     details?.leaseMillisecondsLeft = nil
+    details?.progress = nil
     recordAck(settlement)
     if let details { tellWaiters(details, into: &outcome) }
   }
@@ -515,6 +527,7 @@ extension Engine {
       details.dueAtMilliseconds = nil
       details.token = nil
       details.leaseMillisecondsLeft = nil
+      details.progress = nil
       tellWaiters(details, into: &outcome)
     }
   }

@@ -1,6 +1,6 @@
 import NuvomModel
 
-// What operators and tools ask: looking at jobs and queues, pausing, purging, dead letters.
+// What operators and tools ask: looking at jobs and queues, pausing, purging, dead letters; and what workers say for them to see.
 
 extension Engine {
   /// Answers the methods that neither wait nor are remembered.
@@ -9,6 +9,7 @@ extension Engine {
     case .get:
       guard let details = details(of: request.ids[0]) else { return .refused(.notFound) }
       return outcome.add(.job(details))
+    case .progress: return takeReports(request, into: &outcome)
     case .queues: return listQueues(request.filter, into: &outcome)
     case .queue:
       guard let queue = queueNames.find(request.queues[0]) else { return .refused(.notFound) }
@@ -26,6 +27,25 @@ extension Engine {
     case .deadReplay, .deadDelete: return changeDead(request, into: &outcome)
     default: return .done
     }
+  }
+
+  /// Keeps how far workers are. No event comes of it: nothing durable changes.
+  private func takeReports(_ request: borrowing Request, into outcome: inout Outcome) -> Answer {
+    // What is kept counts to the budget. To be refused harms no job: its lease and its settlement do not need it.
+    if scalars.pointee.isOverMemory || !progress.hasRoom(for: request.reports.count) {
+      return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
+    }
+    let first = outcome.refusals.count
+    for index in request.reports.indices {
+      let report = request.reports[index]
+      if let code = leaseRefusal(report.id, report.token) {
+        outcome.refusals.append(Refusal(id: report.id, token: report.token, code: code))
+        scalars.pointee.refused += 1
+      } else {
+        progress.put(report, atMilliseconds: now.wallMilliseconds)
+      }
+    }
+    return .settled(refusals: first..<outcome.refusals.count)
   }
 
   // MARK: Looking
@@ -60,6 +80,7 @@ extension Engine {
     case .ready: break
     case .leased:
       details.token = job.pointee.token
+      details.progress = progress.report(of: id)
       if job.pointee.timer != JobRecord.noTimer {
         details.leaseMillisecondsLeft = max(0, (bootTimers.timer(job.pointee.timer).due - now.boot) / 1_000)
       }
@@ -73,6 +94,7 @@ extension Engine {
       let history = history(of: job)
       details.errors = history.errors
       details.expiredLeases = history.expiredLeases
+      details.postponed = history.postponed
       details.result = history.result
     }
     return details

@@ -75,10 +75,14 @@ extension Engine {
       count(job) { $0.released += 1 }
       job.pointee.set(JobRecord.Flags.released)
       cancelTimer(job)
+      forgetProgress(id)
       if delay == 0 {
         changeState(job, to: .ready)
         enterReady(id, job, atFront: true)
       } else {
+        var history = history(of: job)
+        if history.postponed < .max { history.postponed += 1 }
+        setHistory(id, job, history)
         changeState(job, to: .delayed)
         enterDelayed(id, job, milliseconds: delay)
       }
@@ -104,6 +108,7 @@ extension Engine {
       leavePlace(job)
       var history = history(of: job)
       history.attemptsBeforeReplay = job.pointee.failures
+      history.postponed = 0
       setHistory(id, job, history)
       job.pointee.reason = nil
       // An expiry applies before the first delivery only, and this job has had its chance.
@@ -211,6 +216,7 @@ extension Engine {
   @inline(__always)
   private func applyAcked(_ id: JobID, _ job: UnsafeMutablePointer<JobRecord>, _ result: BorrowedBytes?) {
     cancelTimer(job)
+    forgetProgress(id)
     count(job) { $0.acked += 1 }
     let retention = body(of: job).retentionMilliseconds
     if retention == 0 {
@@ -235,6 +241,7 @@ extension Engine {
       // Kept at least until the lease ends, so that its worker is told, and keeps its token and length for that.
       job.pointee.set(JobRecord.Flags.cancelledLeased)
       cancelTimer(job)
+      forgetProgress(id)
       changeState(job, to: .cancelled)
       let lease = UInt64(job.pointee.leaseMilliseconds)
       startTimer(id, job, TimerKind.retention, due: after(max(lease, retention)))
@@ -256,9 +263,11 @@ extension Engine {
     message: BorrowedBytes, trace: BorrowedBytes, isLeaseExpiry: Bool
   ) {
     cancelTimer(job)
+    forgetProgress(id)
     job.pointee.failures = job.pointee.failures == .max ? .max : job.pointee.failures + 1
     var history = history(of: job)
     if isLeaseExpiry { history.expiredLeases += 1 }
+    history.postponed = 0
     history.add(
       AttemptError(
         attempt: UInt32(job.pointee.failures), atMilliseconds: now.wallMilliseconds, type: Array(type),
@@ -273,6 +282,12 @@ extension Engine {
       enterDelayed(id, job, milliseconds: milliseconds)
     case .dead(let reason): enterDead(id, job, reason)
     }
+  }
+
+  /// What was reported under a lease goes with the lease.
+  @inline(__always)
+  private func forgetProgress(_ id: JobID) {
+    if !progress.isEmpty { progress.remove(id) }
   }
 
   /// Gives a job's memory back and counts it out of its state.

@@ -1,18 +1,20 @@
 import NuvomModel
 
-/// What happened to a job that did not go straight through: its last errors, lost leases, replays, its result. One record in the
-/// arena, written anew when something is added.
+/// What happened to a job that did not go straight through: its last errors, lost leases, releases with a delay, replays, its result. One record in
+/// the arena, written anew when something is added.
 ///
-///     expired leases · attempts before the last replay · errors u8 ·
+///     expired leases · attempts before the last replay + 65,536 × postponed · errors u8 ·
 ///     errors × [attempt · wall ms · type, message and trace, each counted] · has result u8 · result (the rest)
 ///
-/// Numbers are varints.
+/// Numbers are varints. Two share one because a reader that knows of one only, and takes its 16 bits, reads both forms rightly.
 struct JobHistory {
   static let errorsKept = 10
 
   var expiredLeases: UInt32 = 0
   /// Attempts that had ended when the dead letter was last replayed: they do not count against the allowance.
   var attemptsBeforeReplay: UInt16 = 0
+  /// How often in a row the job was released with a delay: an attempt that ends, or a replay, begins anew.
+  var postponed: UInt32 = 0
   var errors: [AttemptError] = []
   var result: [UInt8]?
 
@@ -27,7 +29,7 @@ struct JobHistory {
   init(_ bytes: BorrowedBytes) {
     var reader = EventReader(bytes)
     expiredLeases = reader.varint32()
-    attemptsBeforeReplay = UInt16(truncatingIfNeeded: reader.varint())
+    (attemptsBeforeReplay, postponed) = Self.readCounts(&reader)
     for _ in 0..<reader.byte() {
       errors.append(
         AttemptError(
@@ -37,9 +39,23 @@ struct JobHistory {
     if reader.byte() == 1 { result = Array(reader.rest) }
   }
 
+  /// `postponed` alone, for a delivery: nothing is allocated.
+  static func postponed(in bytes: BorrowedBytes) -> UInt32 {
+    var reader = EventReader(bytes)
+    _ = reader.varint()
+    return readCounts(&reader).postponed
+  }
+
+  private static func readCounts(
+    _ reader: inout EventReader
+  ) -> (attemptsBeforeReplay: UInt16, postponed: UInt32) {
+    let both = reader.varint()
+    return (UInt16(truncatingIfNeeded: both), UInt32(truncatingIfNeeded: both >> 16))
+  }
+
   func write(to writer: EventWriter) {
     writer.varint(UInt64(expiredLeases))
-    writer.varint(UInt64(attemptsBeforeReplay))
+    writer.varint(UInt64(postponed) << 16 | UInt64(attemptsBeforeReplay))
     writer.byte(UInt8(errors.count))
     for error in errors {
       writer.varint(UInt64(error.attempt))
