@@ -46,6 +46,9 @@ struct SourceRulesTests {
       folder: "Client/NuvomTasks", forbidden: ["NIO*", "NuvomConnection", "Foundation*", "Glibc", "Dispatch"],
       reason: "a task is a name, a policy and a function; connections are the client's"),
     ImportRule(
+      folder: "Client/NuvomWorker", forbidden: ["NIO*", "NuvomConnection", "NuvomModel", "MessagePack"],
+      reason: "a worker stands on the client's public interface"),
+    ImportRule(
       folder: "Client/NuvomConnection", forbidden: ["NIO*", "Foundation*", "Glibc", "Dispatch"],
       reason: "the connection is a pure state machine"),
   ]

@@ -1,0 +1,173 @@
+import Logging
+import NuvomTasks
+import Tracing
+
+// The life of one delivery in a worker: run, kept alive, settled.
+extension Worker {
+  func perform(_ attempt: Attempt) async {
+    let job = attempt.job
+    guard let policy = executor.policy(forTask: job.task) else {
+      await settleUnknown(attempt)
+      return
+    }
+    let timeout = job.timeout ?? policy.timeout ?? configuration.defaultTimeout
+    let context = JobContext(
+      job: job, deadline: timeout.map { .now + $0 }, logger: attempt.logger,
+      reportProgress: { [client] progress in
+        do {
+          try await client.reportProgress(job, percent: progress.percent, message: progress.message)
+        } catch let error as NuvomError {
+          if let lost = AttemptGivenUp(refusal: error.code) { attempt.finish(.failure(lost)) }
+          throw error
+        }
+      })
+    let watch = Task { await self.watch(attempt, timeout: timeout) }
+    defer { watch.cancel() }
+    do {
+      let result = try await run(attempt, context)
+      try await ack(attempt, context, policy.storeResult ? result : nil)
+    } catch {
+      await settle(attempt, context, policy, error)
+    }
+  }
+
+  /// Through the middleware to the executor, with everything set that a handler can ask for.
+  private func run(_ attempt: Attempt, _ context: JobContext) async throws -> [UInt8]? {
+    var next: @Sendable () async throws -> [UInt8]? = { [executor] in
+      try await attempt.run { try await executor.run(context) }
+    }
+    for middleware in middleware.reversed() {
+      let inner = next
+      next = { try await middleware.handle(context, next: inner) }
+    }
+    let outermost = next
+    return try await JobContext.$current.withValue(context) {
+      try await NuvomClient.$current.withValue(client) {
+        try await PropagatedContext.$current.withValue(PropagatedContext(headers: context.job.headers)) {
+          try await outermost()
+        }
+      }
+    }
+  }
+
+  // MARK: Staying alive
+
+  /// Keeps the lease, and ends the attempt when it is lost or the timeout has passed.
+  private func watch(_ attempt: Attempt, timeout: Duration?) async {
+    let job = attempt.job
+    let start = clock.now
+    let deadline = timeout.map { start + $0 }
+    let hold = LeaseHold(renewAt: start + job.lease / 3, endsAt: start + job.lease)
+    while !attempt.isOver, !Task.isCancelled {
+      let due = min(hold.nextDue, deadline ?? .seconds(Int64.max / 2))
+      do { try await clock.sleep(max(due - clock.now, .zero)) } catch { return }
+      let now = clock.now
+      if let timeout, let deadline, now >= deadline {
+        attempt.finish(.failure(JobTimedOut(timeout: timeout)))
+      } else if now >= hold.endsAt {
+        attempt.finish(.failure(AttemptGivenUp(.leaseLost)))
+      } else if hold.beginRenewal(now: now, retryAfter: job.lease / 12) {
+        // Not awaited: a connection that hangs must not delay the timeout.
+        Task { await renew(attempt, hold, begun: now) }
+      }
+    }
+  }
+
+  private func renew(_ attempt: Attempt, _ hold: LeaseHold, begun: Duration) async {
+    let job = attempt.job
+    do {
+      if let refusal = try await settler.settle(.extend(job), of: job) {
+        if let lost = AttemptGivenUp(refusal: refusal.code) { attempt.finish(.failure(lost)) }
+      } else {
+        hold.renewed(endsAt: begun + job.lease, renewAt: begun + job.lease / 3)
+      }
+    } catch {
+      attempt.logger.warning("cannot extend the lease; trying again", metadata: ["error": "\(error)"])
+    }
+  }
+
+  // MARK: Settling
+
+  private func ack(_ attempt: Attempt, _ context: JobContext, _ result: [UInt8]?) async throws {
+    let job = attempt.job
+    guard result?.count ?? 0 <= 8 << 20 else {
+      throw PermanentError(
+        "the result has \(result?.count ?? 0) bytes, 8 MiB are allowed: store it elsewhere and return where")
+    }
+    let following = context.jobsToEnqueue
+    if following.isEmpty {
+      await settle(attempt, .ack(job, result: result), bytes: result?.count ?? 0)
+      return
+    }
+    await untilTold(attempt) {
+      do {
+        try await self.client.multi { operations in
+          operations.enqueue(following)
+          operations.ack(job, result: result)
+        }
+        return nil
+      } catch let error as NuvomError where error.operation != nil {
+        return error
+      }
+    }
+  }
+
+  private func settle(_ attempt: Attempt, _ context: JobContext, _ policy: TaskPolicy, _ error: any Error) async {
+    let job = attempt.job
+    switch error {
+    case let error as AttemptGivenUp:
+      if error.reason == .workerStopped { await settle(attempt, .release(job)) }
+    case let error as JobTimedOut:
+      Task { await executor.timedOut(context, error) }
+      switch policy.timeoutPolicy {
+      case .ignore: await settle(attempt, .ack(job, result: policy.storeResult ? [0xC0] : nil))
+      case .retry: await settle(attempt, .nack(job, AttemptFailure(error, in: configuration).reason))
+      case .fail:
+        var reason = AttemptFailure(error, in: configuration).reason
+        reason.retry = false
+        await settle(attempt, .nack(job, reason))
+      }
+    default:
+      await settle(attempt, .nack(job, AttemptFailure(error, in: configuration).reason))
+    }
+  }
+
+  /// A task that nobody here knows: perhaps another worker does, or a later version of this one. The job comes back after a growing wait,
+  /// its attempt not counted, and is a dead letter after the tenth.
+  private func settleUnknown(_ attempt: Attempt) async {
+    let job = attempt.job
+    guard job.postponed < 10 else {
+      let message = "no worker knows a task named \(job.task): start one that does, then replay the dead letter"
+      attempt.logger.error("no worker knows the task; the job is a dead letter")
+      await settle(attempt, .nack(job, NackReason(type: "UNKNOWN_TASK", message: message, retry: false)))
+      return
+    }
+    let delay = Duration.seconds(min(60, 1 << job.postponed))
+    attempt.logger.warning("this worker does not know the task; the job waits", metadata: ["wait": "\(delay)"])
+    await settle(attempt, .release(job, delay: delay))
+  }
+
+  private func settle(_ attempt: Attempt, _ settlement: Settlement, bytes: Int = 0) async {
+    await untilTold(attempt) {
+      try await self.settler.settle(settlement, of: attempt.job, bytes: bytes).map { NuvomError($0.code, $0.message) }
+    }
+  }
+
+  /// Tells the broker how the attempt ended, again and again while its disk is full: the lease is still kept. When the broker cannot be
+  /// reached the job comes back when its lease is over.
+  private func untilTold(_ attempt: Attempt, _ tell: () async throws -> NuvomError?) async {
+    while true {
+      do {
+        guard let refusal = try await tell() else { return }
+        guard refusal.code == .diskFull || refusal.code == .memoryFull else {
+          attempt.logger.warning("the broker refused how an attempt ended", metadata: ["error": "\(refusal)"])
+          return
+        }
+        try await clock.sleep(refusal.retryAfter ?? .seconds(1))
+      } catch {
+        attempt.logger.error("the broker could not be told how an attempt ended", metadata: ["error": "\(error)"])
+        return
+      }
+    }
+  }
+}
