@@ -115,6 +115,12 @@ let package = Package(
       "NuvomClientTests",
       ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
     tests("NuvomTasksTests", ["NuvomTasks", "NuvomClient", "MessagePack", logging]),
+    tests(
+      "NuvomWorkerTests",
+      [
+        "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
+        .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+      ]),
     tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
