@@ -166,6 +166,16 @@ extension HostileInput {
     .init(
       "A nack whose retry is a number", "nack", ["jobs": [["id": 1, "token": 1, "retry": 1]]],
       .refused("BAD_PARAMS", field: "retry")),
+    .init("Progress of no job", "progress", ["jobs": []], .refused("BAD_PARAMS", field: "jobs")),
+    .init(
+      "Progress of 101 percent", "progress", ["jobs": [["id": 1, "token": 1, "percent": 101]]],
+      .refused("BAD_PARAMS", field: "percent")),
+    .init(
+      "Progress with a message of a megabyte", "progress",
+      ["jobs": [["id": 1, "token": 1, "message": .string(megabyte)]]], .refused("BAD_PARAMS", field: "message")),
+    .init(
+      "Progress in a multi", "multi", ["operations": [["progress", ["jobs": [["id": 1, "token": 1]]]]]],
+      .refused("BAD_PARAMS", field: "operations")),
     .init("A cancel of names", "cancel", ["ids": ["a"]], .refused("BAD_PARAMS", field: "ids")),
     .init("A get of the largest id", "get", ["id": .uint(.max)], .refused("NOT_FOUND")),
     .init("A get of no id", "get", [:], .refused("BAD_PARAMS", field: "id")),

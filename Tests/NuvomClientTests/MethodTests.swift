@@ -75,7 +75,7 @@ struct MethodTests {
           [
             "id": 9, "token": 4, "attempt": 2, "lease_ms": 1_000, "queue": "b", "task": "t", "payload": .binary([5]),
             "headers": ["a": "x", "b": .binary([0xFF])], "tags": ["y", 1], "timeout_ms": 50, "max_attempts": 7,
-            "unknown": [1, ["a": 2]],
+            "postponed": 6, "unknown": [1, ["a": 2]],
           ]
         ], "refused": [["id": 8, "token": 3, "code": "LEASE_LOST", "message": "m"]],
       ]
@@ -87,6 +87,7 @@ struct MethodTests {
     let delivery = try #require(dequeued.jobs.first)
     #expect(delivery.id.rawValue == 9 && delivery.token.rawValue == 4 && delivery.attempt == 2)
     #expect(delivery.lease == .seconds(1) && delivery.timeout == .milliseconds(50) && delivery.maximumAttempts == 7)
+    #expect(delivery.postponed == 6)
     #expect(delivery.queue == "b" && delivery.task == "t" && delivery.payload == [5])
     #expect(delivery.headers == ["a": "x", "b": .bytes([0xFF])] && delivery.tags == ["y"])
     #expect(dequeued.refused.map(\.code) == [.leaseLost])
@@ -116,6 +117,24 @@ struct MethodTests {
     let refusal: MessageValue = ["refused": [["id": 8, "token": 3, "code": "CANCELLED", "message": "m"]]]
     await #expect(throws: NuvomError(.cancelled, "m")) {
       try await exchange("extend {\"jobs\": [{\"id\": 8, \"token\": 3}]}", refusal) { try await $0.extend(job) }
+    }
+  }
+
+  @Test("a progress report carries what is said, and throws when it is refused")
+  func progress() async throws {
+    try await exchange(
+      "progress {\"jobs\": [{\"id\": 8, \"token\": 3, \"percent\": 40, \"message\": \"m\"}]}", [:]
+    ) { try await $0.reportProgress(job, percent: 40, message: "m") }
+    try await exchange("progress {\"jobs\": [{\"id\": 8, \"token\": 3}]}", [:]) {
+      try await $0.reportProgress(job)
+    }
+    for code in [NuvomError.Code.leaseLost, .cancelled] {
+      let refusal: MessageValue = ["id": 8, "token": 3, "code": .string(code.rawValue), "message": "m"]
+      await #expect(throws: NuvomError(code, "m")) {
+        try await exchange(
+          "progress {\"jobs\": [{\"id\": 8, \"token\": 3, \"percent\": 1}]}", ["refused": [refusal]]
+        ) { try await $0.reportProgress(job, percent: 1) }
+      }
     }
   }
 
@@ -159,7 +178,8 @@ struct MethodTests {
     let encoded: MessageValue = [
       "id": 8, "state": "dead", "queue": "q", "task": "t", "payload": .binary([1]), "headers": nil, "priority": 1,
       "attempt": 3, "max_attempts": 3, "enqueued_at_ms": 10, "finished_at_ms": 20, "dead_reason": "lease_expired",
-      "expired_leases": 1, "lease_ms_left": 5, "token": 6, "due_at_ms": 7, "result": .binary([0xA1, 0x78]),
+      "expired_leases": 1, "lease_ms_left": 5, "token": 6, "due_at_ms": 7, "postponed": 2,
+      "progress": ["percent": 40, "message": "half", "at_ms": 9, "later": [1]], "result": .binary([0xA1, 0x78]),
       "tags": ["a"],
       "errors": [["attempt": 1, "at_ms": 15, "type": "E", "message": "m", "trace": "tr"]],
     ]
@@ -171,6 +191,7 @@ struct MethodTests {
     #expect(got.state == .dead && got.deadReason == .leaseExpired && got.expiredLeases == 1 && got.priority == 1)
     #expect(got.attempt == 3 && got.enqueuedAtMilliseconds == 10 && got.finishedAtMilliseconds == 20)
     #expect(got.leaseLeft == .milliseconds(5) && got.token?.rawValue == 6 && got.dueAtMilliseconds == 7)
+    #expect(got.progress == .init(percent: 40, message: "half", atMilliseconds: 9) && got.postponed == 2)
     #expect(got.errors.first?.trace == "tr" && got.tags == ["a"] && got.headers == [:])
     #expect(try got.decodeResult(String.self) == "x")
   }

@@ -95,6 +95,47 @@ struct ServerTests {
     }
   }
 
+  @Test("a worker's progress is seen by others while it holds the job, and no longer")
+  func progress() async throws {
+    try await withServer { client in
+      let id = try await client.enqueue(Job(task: "t")).id
+      let leased = try #require(try await client.dequeue().jobs.first)
+      #expect(try await client.get(id).progress == nil)
+      try await client.reportProgress(leased, percent: 10, message: "begun")
+      try await client.reportProgress(leased, percent: 40)
+      let progress = try #require(try await client.get(id).progress)
+      #expect(progress.percent == 40 && progress.message == nil && progress.atMilliseconds > 0)
+      for (percent, message, field) in [(101, nil, "percent"), (-1, nil, "percent"), (1, 256, "message")] {
+        let error = await #expect(throws: NuvomError.self) {
+          try await client.reportProgress(
+            leased, percent: percent, message: message.map { String(repeating: "m", count: $0) })
+        }
+        #expect(error?.code == .badParameters && error?.field == "jobs[0].\(field)")
+      }
+      try await client.release(leased)
+      #expect(try await client.get(id).progress == nil)
+      let lost = await #expect(throws: NuvomError.self) { try await client.reportProgress(leased, percent: 50) }
+      #expect(lost?.code == .leaseLost)
+      let again = try #require(try await client.dequeue().jobs.first)
+      try await client.cancel(id)
+      let cancelled = await #expect(throws: NuvomError.self) { try await client.reportProgress(again, percent: 50) }
+      #expect(cancelled?.code == .cancelled)
+    }
+  }
+
+  @Test("a job says how often in a row it was released with a delay")
+  func postponed() async throws {
+    try await withServer { client in
+      let id = try await client.enqueue(Job(task: "t")).id
+      for count in 0..<3 {
+        let leased = try #require(try await client.dequeue(wait: .seconds(60)).jobs.first)
+        #expect(leased.postponed == count && leased.attempt == 1)
+        try await client.release(leased, delay: .milliseconds(1))
+      }
+      #expect(try await client.get(id).postponed == 3)
+    }
+  }
+
   @Test("multi does all, or names the operation that was refused")
   func multi() async throws {
     try await withServer { client in

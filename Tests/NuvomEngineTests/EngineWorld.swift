@@ -18,6 +18,7 @@ final class EngineWorld {
     let attempt: UInt32
     let lease: UInt32
     let payload: String
+    var postponed: UInt32 = 0
   }
 
   /// An answer, in words and in the parts that programs look at.
@@ -125,6 +126,7 @@ final class EngineWorld {
   // MARK: Requests
 
   /// Says a request on the present connection. `id` numbers it; else it gets the next number.
+  @discardableResult
   func say(_ method: Method, id: UInt64? = nil, _ fill: (inout Request) -> Void) -> Reply {
     var request = Request()
     request.method = method
@@ -216,6 +218,18 @@ final class EngineWorld {
   @discardableResult
   func extend(_ name: String, token: UInt64? = nil, lease: UInt32 = 0) -> String {
     settle(settlement(.extend, name, token: token) { $0.leaseMilliseconds = lease }).text
+  }
+
+  /// Says how far a job is, under the last token seen of it, or another.
+  @discardableResult
+  func report(_ name: String, token: UInt64? = nil, percent: UInt8? = nil, message: String? = nil) -> String {
+    say(.progress) {
+      let lease = settlement(.extend, name, token: token)
+      var report = ProgressReport(id: lease.id, token: lease.token)
+      report.percent = percent
+      report.message = message.map { bytes($0) } ?? .none
+      $0.reports = [report]
+    }.text
   }
 
   @discardableResult
@@ -441,9 +455,11 @@ final class EngineWorld {
         reply.taken.append(
           Taken(
             id: delivery.id, token: delivery.token, attempt: delivery.attempt, lease: delivery.leaseMilliseconds,
-            payload: String(decoding: delivery.payload, as: UTF8.self)))
+            payload: String(decoding: delivery.payload, as: UTF8.self), postponed: delivery.postponed))
       }
-      let text = reply.taken.map { "\(name($0.id)) t\($0.token.rawValue) a\($0.attempt) \($0.payload)" }
+      let text = reply.taken.map {
+        "\(name($0.id)) t\($0.token.rawValue) a\($0.attempt)\($0.postponed == 0 ? "" : " p\($0.postponed)") \($0.payload)"
+      }
       reply.text = (text.isEmpty ? "nothing" : text.joined(separator: ", ")) + refused(refusals)
     case .cancelled(let ids, let leased, let refusals):
       reply.ids = Array(outcome.ids[ids])
@@ -493,7 +509,12 @@ final class EngineWorld {
     if let due = details.dueAtMilliseconds { words.append("in \(due - time.wallMilliseconds) ms") }
     if let left = details.leaseMillisecondsLeft { words.append("left \(left) ms") }
     if let token = details.token { words.append("t\(token.rawValue)") }
+    if let progress = details.progress {
+      words.append("progress\(progress.percent.map { " \($0)" } ?? "")")
+      if !progress.message.isEmpty { words.append(String(decoding: progress.message, as: UTF8.self)) }
+    }
     if let result = details.result { words.append("result \(String(decoding: result, as: UTF8.self))") }
+    if details.postponed > 0 { words.append("postponed \(details.postponed)") }
     if details.expiredLeases > 0 { words.append("lost \(details.expiredLeases)") }
     if !details.errors.isEmpty { words.append("errors \(details.errors.map(\.attempt))") }
     return words.joined(separator: " ")

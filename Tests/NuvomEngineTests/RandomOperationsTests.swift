@@ -62,7 +62,8 @@ private struct RandomRun {
     case 42..<68: settle()
     case 68..<72: cancel()
     case 72..<75: multi()
-    case 75..<87: advance(ticks(waiting.isEmpty ? 200 : 30))
+    case 75..<78: report()
+    case 78..<87: advance(ticks(waiting.isEmpty ? 200 : 30))
     case 87..<88: advance(ticks(20_000))
     case 88..<90: pauseOrResume()
     case 90..<91: purge()
@@ -163,7 +164,8 @@ private struct RandomRun {
   private mutating func delivered(_ reply: EngineWorld.Reply, _ asked: [String], _ lease: Int64) {
     for job in reply.taken {
       model.deliver(
-        job.id, token: job.token.rawValue, attempt: Int(job.attempt), payload: job.payload, asked: asked, lease: lease)
+        job.id, token: job.token.rawValue, attempt: Int(job.attempt), postponed: Int(job.postponed),
+        payload: job.payload, asked: asked, lease: lease)
       stale.append((job.id, job.token.rawValue))
     }
   }
@@ -214,6 +216,25 @@ private struct RandomRun {
     case .release: model.release(id, delay: delay)
     case .extend: model.extend(id, milliseconds: lease)
     }
+  }
+
+  private mutating func report() {
+    var shown: (JobID, UInt64)?
+    if random.once(in: 4), !stale.isEmpty {
+      shown = pick(stale)
+    } else if let id = someLeased(), let job = model.jobs[id] {
+      shown = (id, job.lastToken)
+    }
+    guard let (id, token) = shown else { return }
+    var report = ProgressReport(id: id, token: LeaseToken(rawValue: token))
+    report.percent = UInt8(random.below(101))
+    report.message = world.bytes("at \(request)")
+    let refusal = model.refusal(id, token: token)
+    let before = world.log.count
+    let reply = world.say(.progress, id: request) { $0.reports = [report] }
+    expect(reply.refusals.map(\.code) == [refusal].compactMap { $0 }, "progress of \(id), token \(token)")
+    expect(world.log.count == before, "progress is not logged")
+    if refusal == nil { model.jobs[id]?.progress = report.percent }
   }
 
   private mutating func cancel() {
@@ -349,6 +370,8 @@ private struct RandomRun {
       let isSame =
         "\(details.state.wireName)" == job.state.word && String(decoding: details.payload, as: UTF8.self) == job.payload
       expect(isSame, "\(comment): \(id) is \(details.state.wireName), not \(job.state)")
+      expect(Int(details.postponed) == job.postponed, "\(comment): \(id) was postponed \(details.postponed) times")
+      expect(details.progress?.percent == job.progress, "\(comment): progress of \(id)")
       let isHeld = details.state == .leased || details.state == .succeeded
       if isHeld { expect(Int(details.attempt) == job.failures + 1, "\(comment): attempt of \(id)") }
     }

@@ -37,6 +37,10 @@ struct ReferenceModel {
     var ownLease: Int64
     var state: State
     var failures = 0
+    /// How often in a row it was released with a delay.
+    var postponed = 0
+    /// What its worker has said under the present lease.
+    var progress: UInt8?
     var allowanceFrom = 0
     var wasDelivered = false
     var lastToken: UInt64 = 0
@@ -113,13 +117,16 @@ struct ReferenceModel {
   }
 
   /// A delivery: of a job that may be delivered now, before which no other of its queue would have been.
-  mutating func deliver(_ id: JobID, token: UInt64, attempt: Int, payload: String, asked: [String], lease: Int64) {
+  mutating func deliver(
+    _ id: JobID, token: UInt64, attempt: Int, postponed: Int, payload: String, asked: [String], lease: Int64
+  ) {
     guard let job = jobs[id], case .ready(let since) = job.state else {
       Issue.record("\(id) was delivered, but is \(jobs[id].map { $0.state.word } ?? "unknown")")
       return
     }
     #expect(token > highestToken, "tokens rise")
     #expect(attempt == job.failures + 1 && payload == job.payload, "attempt and bytes of \(id)")
+    #expect(postponed == job.postponed, "how often \(id) was postponed")
     #expect(asked.contains(job.queue) && !paused.contains(job.queue), "the queue was asked for and is not paused")
     #expect(job.wasDelivered || (job.expiry ?? .max) > now, "it is in time")
     for (other, rival) in jobs where rival.queue == job.queue && other != id {
@@ -148,6 +155,7 @@ struct ReferenceModel {
   mutating func ack(_ id: JobID) {
     totals.acked += 1
     let retention = jobs[id]?.retention ?? 0
+    jobs[id]?.progress = nil
     jobs[id]?.state = .succeeded(until: now + retention)
     if retention == 0 { jobs[id] = nil }
   }
@@ -160,6 +168,8 @@ struct ReferenceModel {
   private mutating func endAttempt(_ id: JobID, reason: DeadReason, mayRetry: Bool = true, delay: Int64? = nil) {
     guard var job = jobs[id] else { return }
     job.failures += 1
+    job.postponed = 0
+    job.progress = nil
     if !mayRetry || job.failures - job.allowanceFrom >= job.maximumAttempts {
       totals.dead += 1
       job.state = .dead(reason)
@@ -173,6 +183,8 @@ struct ReferenceModel {
   mutating func release(_ id: JobID, delay: Int64) {
     totals.released += 1
     front -= 1
+    jobs[id]?.progress = nil
+    if delay > 0 { jobs[id]?.postponed += 1 }
     jobs[id]?.state = delay == 0 ? .ready(since: front) : .delayed(until: now + delay)
   }
 
@@ -186,6 +198,7 @@ struct ReferenceModel {
   mutating func cancel(_ id: JobID) {
     guard let job = jobs[id] else { return }
     totals.cancelled += 1
+    jobs[id]?.progress = nil
     if case .leased(let token, let milliseconds, _) = job.state {
       jobs[id]?.state = .cancelled(until: now + max(milliseconds, job.retention), token: token)
     } else if job.retention > 0 {
@@ -198,14 +211,16 @@ struct ReferenceModel {
   mutating func replay(_ id: JobID) {
     guard let job = jobs[id] else { return }
     jobs[id]?.allowanceFrom = job.failures
+    jobs[id]?.postponed = 0
     jobs[id]?.expiry = nil
     jobs[id]?.state = .ready(since: now)
   }
 
-  /// The broker was away until then: leases run their full length again, and what else became due meanwhile is done now.
+  /// The broker was away until then: progress is forgotten, leases run their full length again, and what else became due meanwhile is done now.
   mutating func restart(at time: Int64) {
     now = time
     for (id, job) in jobs {
+      jobs[id]?.progress = nil
       switch job.state {
       case .leased(let token, let milliseconds, _):
         jobs[id]?.state = .leased(token: token, milliseconds: milliseconds, until: now + milliseconds)

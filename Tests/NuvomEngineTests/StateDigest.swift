@@ -121,6 +121,7 @@ extension Engine {
     var total = QueueRecord()
     var byQueue: [UInt32: QueueRecord] = [:]
     var bytes = 0
+    var reported = 0
     var bootCount = 0
     var wallCount = 0
     func weigh(_ reference: ArenaReference) {
@@ -132,6 +133,7 @@ extension Engine {
       byQueue[job.queue, default: QueueRecord()].count(job.state, 1)
       weigh(job.body)
       weigh(job.history)
+      if job.state == .leased, progress.report(of: id(slot)) != nil { reported += 1 }
       if job.timer != JobRecord.noTimer {
         if job.timer & wallTimerBit == 0 { bootCount += 1 } else { wallCount += 1 }
       }
@@ -163,6 +165,8 @@ extension Engine {
     #expect(
       deadJobs().count == Int(total.dead), "\(comment): dead jobs are in the list", sourceLocation: sourceLocation)
     // Taken out first: an expectation copies what it looks into, and these cannot be copied.
+    let reportsHeld = progress.count
+    #expect(reportsHeld == reported, "\(comment): progress is of leased jobs", sourceLocation: sourceLocation)
     let held = (arena.liveBytes, bootTimers.count, wallTimers.count, answers.count, keyIndex.count, clientIndex.count)
     let owned = (bytes, bootCount, wallCount, answerCount, keys.count, clients.count)
     #expect(held.0 == owned.0, "\(comment): bytes of records", sourceLocation: sourceLocation)

@@ -86,6 +86,38 @@ extension ProgramTests {
       #expect(try broker.ask(["get", lease[0]])["attempt"] != 2)
     }
 
+    @Test("What a worker says of its progress is shown by get, in both forms, while it holds the job")
+    func progress() throws {
+      let broker = try broker()
+      let id = try broker.ask(["enqueue", "task"]).text("id")
+      let lease = try take(broker)
+      let said = try broker.run(["progress"] + lease + ["--percent", "40", "--message", "resizing\u{7}"])
+      #expect(said.status == 0 && said.output == "\(id) reported\n", "\(said)")
+      let status = try broker.ask(["get", id])
+      #expect(status["progress"]?["percent"] == 40 && status["progress"]?["message"] == "resizing\u{7}")
+      #expect(status["progress"]?["at_ms"] != nil && status["postponed"] == nil)
+      #expect(try broker.run(["get", id]).output.contains(/progress +40 %, resizing\u{FFFD} \(2/))
+      #expect(try broker.ask(["progress"] + lease + ["--message", "packing"])["reported"] == true)
+      #expect(try broker.run(["get", id]).output.contains(/progress +packing \(2/))
+      let wrong = try broker.run(["progress", id, "99", "--percent", "1"])
+      #expect(wrong.status == 1 && wrong.error.contains("(LEASE_LOST)") && wrong.output.isEmpty, "\(wrong)")
+      try broker.ask(["cancel", id])
+      let cancelled = try broker.run(["progress"] + lease + ["--percent", "50"])
+      #expect(cancelled.status == 1 && cancelled.error.contains("(CANCELLED)"), "\(cancelled)")
+      #expect(try !broker.run(["get", id]).output.contains("progress"))
+    }
+
+    @Test("How often in a row a job was released with a delay is shown with its delivery and by get")
+    func postponed() throws {
+      let broker = try broker()
+      let id = try broker.ask(["enqueue", "task"]).text("id")
+      try broker.ask(["release"] + take(broker) + ["--delay", "1ms"])
+      let job = try #require(try broker.ask(["dequeue", "--wait", "1m"])["jobs"]?[0])
+      #expect(job["postponed"] == 1 && job["attempt"] == 1)
+      #expect(try broker.ask(["get", id])["postponed"] == 1)
+      #expect(try broker.run(["get", id]).output.contains(/postponed +1\n/))
+    }
+
     @Test("A nack is kept with its message; the job is tried again, or dead at once")
     func nacks() throws {
       let broker = try broker()
@@ -186,6 +218,7 @@ extension ProgramTests {
         (["enqueue", "t", "--max-attempts", "70000"], 64, "max_attempts"),
         (["enqueue", "t", "--payload-file", "nowhere"], 66, "nowhere"),
         (["dead", "list", "--after", "12"], 1, "(NOT_FOUND)"),
+        (["progress", "1", "1", "--message", String(repeating: "m", count: 256)], 64, "field jobs[0].message"),
         (["ping", "--connect", "127.0.0.1:1"], 69, "(UNREACHABLE)"),
       ]
       #expect(try broker.run(["wait", id, "--timeout", "1ms"]).status == 75)
@@ -205,6 +238,8 @@ extension ProgramTests {
         ["enqueue", "t", "--delay", "1s", "--at", "2099-01-01T00:00:00Z"],
         ["enqueue", "t", "--at", "tomorrow"], ["enqueue", "t", "--priority", "256"],
         ["enqueue", "t", "--unique-for", "1s"],
+        ["progress", "1", "1"], ["progress", "1", "1", "--percent", "101"],
+        ["progress", "1", "1", "--percent=-1"], ["progress", "1", "--percent", "1"],
         ["get", "xyz"], ["get", "00000000000000001"], ["ack", "1", "0"], ["ack", "1"],
         ["ack", "1", "1", "--result", "{"],
         ["nack", "1", "1", "--no-retry", "--delay", "1s"], ["dead", "replay"], ["dead", "delete", "1", "--all"],

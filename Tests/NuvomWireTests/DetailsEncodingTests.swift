@@ -33,9 +33,11 @@ func completeJobShape() throws {
   job.dueAtMilliseconds = 1
   job.leaseMillisecondsLeft = 2
   job.token = LeaseToken(rawValue: 3)
+  job.progress = JobProgress(percent: 40, message: Array("é".utf8), atMilliseconds: 6)
   job.finishedAtMilliseconds = 4
   job.result = []
   job.expiredLeases = 5
+  job.postponed = .max
   job.errors = [
     AttemptError(attempt: 1, atMilliseconds: 9, type: Array("E".utf8), message: Array("m".utf8), trace: Array("é".utf8))
   ]
@@ -46,12 +48,27 @@ func completeJobShape() throws {
       let expected: MessageValue = [
         "id": .uint(.max), "state": .string("\(state.wireName)"), "queue": "q", "task": "t", "payload": .binary([1]),
         "headers": ["a": "b"], "tags": ["c"], "priority": 0, "attempt": 2, "max_attempts": 65_535,
-        "enqueued_at_ms": 1_800_000_000_000, "due_at_ms": 1, "lease_ms_left": 2, "token": 3, "finished_at_ms": 4,
+        "enqueued_at_ms": 1_800_000_000_000, "due_at_ms": 1, "lease_ms_left": 2, "token": 3,
+        "progress": ["percent": 40, "message": "é", "at_ms": 6], "finished_at_ms": 4,
         "result": .binary([]), "dead_reason": .string("\(reason.wireName)"), "expired_leases": 5,
-        "errors": [["attempt": 1, "at_ms": 9, "type": "E", "message": "m", "trace": "é"]],
+        "postponed": 4_294_967_295, "errors": [["attempt": 1, "at_ms": 9, "type": "E", "message": "m", "trace": "é"]],
       ]
       #expect(try response(.job(job)) == [1, 17, nil, expected])
     }
+  }
+}
+
+@Test("Progress has what was said and when; what was not said is left out")
+func progressShape() throws {
+  let rows: [(JobProgress, MessageValue)] = [
+    (JobProgress(percent: 0, message: [], atMilliseconds: 7), ["percent": 0, "at_ms": 7]),
+    (JobProgress(percent: nil, message: Array("m".utf8), atMilliseconds: 7), ["message": "m", "at_ms": 7]),
+    (JobProgress(percent: nil, message: [], atMilliseconds: 0), ["at_ms": 0]),
+  ]
+  for (progress, expected) in rows {
+    var job = plainJob()
+    job.progress = progress
+    #expect(try response(.job(job))?[3]?["progress"] == expected)
   }
 }
 

@@ -41,6 +41,8 @@ func operations() throws {
     Row(["operations": [[1, [:]]]], "BAD_PARAMS operations[0] in operation 0"),
     Row(["operations": [["cancel", nil]]], "BAD_PARAMS operations[0] in operation 0"),
     Row(["operations": [["cancel", ["ids": [1]]], ["dequeue", [:]]]], "BAD_PARAMS operations[1] in operation 1"),
+    Row(
+      ["operations": [["progress", ["jobs": [["id": 1, "token": 1]]]]]], "BAD_PARAMS operations[0] in operation 0"),
     Row(["operations": [["multi", ["operations": []]]]], "BAD_PARAMS operations[0] in operation 0"),
     Row(["operations": [["cancel", ["ids": [1]]], ["vanish", [:]]]], "UNKNOWN_METHOD in operation 1"),
     Row(["operations": [["cancel", ["ids": [1]]], ["enqueue", [:]]]], "BAD_PARAMS jobs in operation 1"),

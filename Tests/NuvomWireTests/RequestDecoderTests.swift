@@ -71,7 +71,9 @@ func elements() throws {
   #expect(try verdict(on: "ping", ["x": MessageValue.null.repeated(fits + 1)]) == "fatal LIMIT_EXCEEDED")
 }
 
-@Test("An unknown method is refused, the connection goes on", arguments: ["", "Ping", "pings", "enqueu", "dead", "x"])
+@Test(
+  "An unknown method is refused, the connection goes on",
+  arguments: ["", "Ping", "pings", "enqueu", "progres", "progress!", "dead", "x"])
 func unknownMethods(method: String) throws {
   #expect(try verdict(on: method, [:]) == "UNKNOWN_METHOD")
 }
@@ -109,6 +111,7 @@ private let fullRequests: [MessageValue] = [
   ],
   [0, 1, "release", ["jobs": [["id": 1, "token": 2, "delay_ms": 5]]]],
   [0, 1, "extend", ["jobs": [["id": 1, "token": 2, "lease_ms": 5]]]],
+  [0, 1, "progress", ["jobs": [["id": 1, "token": 2, "percent": 5, "message": "m"]]]],
   [0, 1, "cancel", ["ids": [1, 2]]],
   [0, 1, "get", ["id": 1]],
   [0, 1, "wait", ["id": 1, "wait_ms": 5]],
@@ -203,6 +206,6 @@ func reuse() throws {
   }
   // The first of all was a hello, so the last is.
   #expect(request.method == .hello)
-  #expect(request.jobs.isEmpty && request.settlements.isEmpty && request.ids.isEmpty)
+  #expect(request.jobs.isEmpty && request.settlements.isEmpty && request.reports.isEmpty && request.ids.isEmpty)
   #expect(request.operations.isEmpty && request.queues.isEmpty && request.filter.limit == 0)
 }

@@ -134,11 +134,13 @@ func deliveries() throws {
         try Array("mail".utf8).withUnsafeBytes { name in
           var full = Delivery(
             id: JobID(rawValue: .max), token: LeaseToken(rawValue: 1 << 63 - 1), attempt: .max, leaseMilliseconds: .max,
-            timeoutMilliseconds: .max, maximumAttempts: .max, queue: name, task: name, payload: payload,
+            timeoutMilliseconds: .max, postponed: .max, maximumAttempts: .max, queue: name, task: name,
+            payload: payload,
             headers: headers, tags: tags)
           var outcome = Outcome()
           outcome.deliveries.append(full)
           full.timeoutMilliseconds = 0
+          full.postponed = 0
           full.maximumAttempts = 3
           full.attempt = 1
           full.leaseMilliseconds = 30_000
@@ -153,7 +155,7 @@ func deliveries() throws {
           let complete: MessageValue = [
             "id": .uint(.max), "token": .uint(1 << 63 - 1), "attempt": 4_294_967_295, "lease_ms": 4_294_967_295,
             "queue": "mail", "task": "mail", "payload": .binary([UInt8](0...255)), "headers": ["a": "b"], "tags": ["c"],
-            "timeout_ms": 4_294_967_295, "max_attempts": 65_535,
+            "timeout_ms": 4_294_967_295, "max_attempts": 65_535, "postponed": 4_294_967_295,
           ]
           let both = try response(.delivered(deliveries: 0..<2, refusals: 0..<0), outcome: outcome)
           #expect(both == [1, 17, nil, ["jobs": [complete, minimal]]])

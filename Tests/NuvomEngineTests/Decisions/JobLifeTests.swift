@@ -203,7 +203,7 @@ func releasing() {
   #expect(world.release("j1", delay: 1_000) == "ok")
   #expect(world.dequeue(max: 9) == "j2 t3 a1 b, j3 t4 a1 c")
   world.advance(milliseconds: 1_001)
-  #expect(world.dequeue() == "j1 t5 a1 a")
+  #expect(world.dequeue() == "j1 t5 a1 p1 a")
   world.check()
 }
 

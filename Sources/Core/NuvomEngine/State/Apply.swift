@@ -108,7 +108,6 @@ extension Engine {
       leavePlace(job)
       var history = history(of: job)
       history.attemptsBeforeReplay = job.pointee.failures
-      history.postponed = 0
       setHistory(id, job, history)
       job.pointee.reason = nil
       // An expiry applies before the first delivery only, and this job has had its chance.

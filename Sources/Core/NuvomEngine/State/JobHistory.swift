@@ -13,7 +13,7 @@ struct JobHistory {
   var expiredLeases: UInt32 = 0
   /// Attempts that had ended when the dead letter was last replayed: they do not count against the allowance.
   var attemptsBeforeReplay: UInt16 = 0
-  /// How often in a row the job was released with a delay: an attempt that ends, or a replay, begins anew.
+  /// How often in a row the job was released with a delay. It begins anew when an attempt ends, so a dead letter has none.
   var postponed: UInt32 = 0
   var errors: [AttemptError] = []
   var result: [UInt8]?

@@ -39,12 +39,18 @@ struct ProgressTable: ~Copyable {
   private let reports: Slab<ProgressRecord>
   private let index: ByteTable
   private let hashing: ByteHash
+  /// `bytes`, counted when it changes: every turn asks for it, and most brokers are told of no progress.
+  private let heldBytes: UnsafeMutablePointer<Int>
 
   init(hash: ByteHash, blocks: any BlockSource) {
     reports = Slab(maximumSlots: UInt32(Self.maximum), blocks: blocks)
     index = ByteTable()
     hashing = hash
+    heldBytes = .allocate(capacity: 1)
+    heldBytes.initialize(to: reports.bytes + index.bytes)
   }
+
+  deinit { heldBytes.deallocate() }
 
   @inline(__always)
   var isEmpty: Bool { reports.count == 0 }
@@ -53,7 +59,8 @@ struct ProgressTable: ~Copyable {
   var count: Int { reports.count }
 
   /// Memory held.
-  var bytes: Int { reports.bytes + index.bytes }
+  @inline(__always)
+  var bytes: Int { heldBytes.pointee }
 
   /// Whether so many reports more can be kept.
   func hasRoom(for more: Int) -> Bool { count + more <= Self.maximum }
@@ -66,6 +73,7 @@ struct ProgressTable: ~Copyable {
     } else {
       guard let (new, _) = reports.allocate() else { preconditionFailure("the table was asked for room") }
       index.insert(hash(report.id), new)
+      heldBytes.pointee = reports.bytes + index.bytes
       slot = new
     }
     reports.mutable(slot).initialize(to: ProgressRecord(report, atMilliseconds: atMilliseconds))
@@ -81,6 +89,7 @@ struct ProgressTable: ~Copyable {
   func remove(_ job: JobID) {
     guard let slot = find(job), index.remove(hash(job), slot) else { return }
     reports.free(slot)
+    heldBytes.pointee = reports.bytes + index.bytes
   }
 
   private func find(_ job: JobID) -> UInt32? {
