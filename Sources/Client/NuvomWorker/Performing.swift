@@ -16,6 +16,9 @@ extension Worker {
       reportProgress: { [client] progress in
         do {
           try await client.reportProgress(job, percent: progress.percent, message: progress.message)
+        } catch let error as NuvomError where error.code == .memoryFull {
+          // Not kept now, which does not concern the job.
+          attempt.logger.debug("progress was not kept", metadata: ["error": "\(error)"])
         } catch let error as NuvomError {
           if let lost = AttemptGivenUp(refusal: error.code) { attempt.finish(.failure(lost)) }
           throw error
