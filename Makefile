@@ -1,7 +1,7 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench bench-full bench-packages instructions format clean packages
+.PHONY: help demo example test build bench bench-full bench-packages instructions format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks Benchmarks/transport
@@ -17,6 +17,9 @@ help: ## Show this list
 demo: export DIR := $(value DIR)
 demo: build ## Kill a broker amid a real job; all results are compared with sha256sum. DIR=path: files of your own
 	@.build/release/checksums run $${DIR:+"$$DIR"}
+
+example: build ## Build and run Examples/LinkCheck, a package as a user has it: tasks, workers, a producer
+	@scripts/example
 
 test: packages ## Check the format, build with warnings as errors, run all tests
 	@scripts/test
@@ -44,7 +47,7 @@ format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)
 
 clean: ## Remove everything that was built
-	rm -rf .build .demo Benchmarks/.build Benchmarks/.build-instructions Benchmarks/.build-transport
+	rm -rf .build .demo Examples/LinkCheck/.build Benchmarks/.build Benchmarks/.build-instructions Benchmarks/.build-transport
 
 packages:
 	@command -v swift >/dev/null || { echo "Swift 6.2 or newer is needed: https://www.swift.org/install/" >&2; exit 1; }
