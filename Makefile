@@ -1,7 +1,7 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test build bench bench-full bench-packages instructions format clean packages
+.PHONY: help demo example test build bench bench-full bench-packages instructions docs format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks Benchmarks/transport
@@ -42,6 +42,9 @@ bench-packages: build
 
 instructions: packages ## Count the instructions of the core's work; fails if they have become more
 	@Benchmarks/instructions.py
+
+docs: ## Build the DocC pages into .build/documentation (after make test); fails if a link leads nowhere
+	@scripts/docs
 
 format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)

@@ -125,6 +125,7 @@ let package = Package(
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
+    tests("DocumentationTests", ["NuvomClient", "NuvomTasks", "NuvomWorker", logging, lifecycle]),
     tests("ArchitectureTests"),
   ]
 )

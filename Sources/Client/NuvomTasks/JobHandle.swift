@@ -19,7 +19,7 @@ public struct JobHandle<Output: Codable & Sendable>: Sendable {
   /// Waits on the broker, without polling, until the job is finished, and returns what its task returned.
   ///
   /// - Parameter timeout: how long to wait.
-  /// - Throws: ``JobFailure`` if the job is a dead letter; ``NuvomError`` with `TIMEOUT` if it is not finished in time (ask again),
+  /// - Throws: ``JobFailure`` if the job is a dead letter; `NuvomError` with `TIMEOUT` if it is not finished in time (ask again),
   ///   `CANCELLED`, `NOT_FOUND` if its retention is over, `RESULT_NOT_STORED` if its policy keeps no result; `DecodingError`.
   public func result(timeout: Duration = .seconds(30)) async throws -> Output {
     var left = timeout

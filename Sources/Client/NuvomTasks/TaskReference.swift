@@ -44,8 +44,8 @@ extension EnqueueableTask {
     return copy
   }
 
-  /// The job that ``delay(_:options:on:)`` would enqueue: for ``JobContext/enqueueWithAck(_:)`` and
-  /// ``NuvomClient/NuvomClient/multi(_:)``. Carries the present trace and ``PropagatedContext``.
+  /// The job that `delay` would enqueue: for ``JobContext/enqueueWithAck(_:)`` and
+  /// `NuvomClient.multi`. Carries the present trace and ``PropagatedContext``.
   /// - Throws: `EncodingError`; `BAD_PARAMS`.
   public func job(_ input: Input, options: JobOptions = JobOptions()) throws -> Job {
     let policy = reference.policy
@@ -73,8 +73,8 @@ extension EnqueueableTask {
 
   /// Enqueues a job of the task. It is on the broker's disk when this returns.
   ///
-  /// - Parameter client: by default ``NuvomClient/NuvomClient/current``.
-  /// - Throws: `EncodingError`; what ``NuvomClient/NuvomClient/enqueue(_:)-(Job)`` throws.
+  /// - Parameter client: by default `NuvomClient.current`.
+  /// - Throws: `EncodingError`; what `NuvomClient.enqueue` throws.
   @discardableResult
   public func delay(
     _ input: Input, options: JobOptions = JobOptions(), on client: NuvomClient? = nil
@@ -88,7 +88,7 @@ extension EnqueueableTask {
 
   /// Enqueues a job for each input, 1…10,000 in one request: all, or none.
   /// - Returns: handles in the order of the inputs.
-  /// - Throws: as ``delay(_:options:on:)``.
+  /// - Throws: as `delay`.
   @discardableResult
   public func map(
     _ inputs: some Collection<Input>, options: JobOptions = JobOptions(), on client: NuvomClient? = nil
@@ -100,7 +100,7 @@ extension EnqueueableTask {
     }
   }
 
-  /// The job that ``delay(_:options:on:)`` would enqueue.
+  /// The job that `delay` would enqueue.
   public func job<each Argument>(
     _ arguments: repeat each Argument, options: JobOptions = JobOptions()
   ) throws -> Job where Input == Arguments<repeat each Argument> {
@@ -109,8 +109,8 @@ extension EnqueueableTask {
 
   /// Enqueues a job of the task. It is on the broker's disk when this returns.
   ///
-  /// - Parameter client: by default ``NuvomClient/NuvomClient/current``.
-  /// - Throws: `EncodingError`; what ``NuvomClient/NuvomClient/enqueue(_:)-(Job)`` throws.
+  /// - Parameter client: by default `NuvomClient.current`.
+  /// - Throws: `EncodingError`; what `NuvomClient.enqueue` throws.
   @discardableResult
   public func delay<each Argument>(
     _ arguments: repeat each Argument, options: JobOptions = JobOptions(), on client: NuvomClient? = nil

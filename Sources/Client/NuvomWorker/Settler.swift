@@ -27,7 +27,7 @@ final class Settler: Sendable {
   ///
   /// - Parameter bytes: about how many it takes on the wire.
   /// - Returns: why it was refused.
-  /// - Throws: ``NuvomError`` when nobody knows whether it was done.
+  /// - Throws: `NuvomError` when nobody knows whether it was done.
   func settle(_ settlement: Settlement, of job: some Leased, bytes: Int = 0) async throws -> Refusal? {
     try await withCheckedThrowingContinuation { continuation in
       let waiting = Waiting(

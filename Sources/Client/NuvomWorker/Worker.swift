@@ -76,7 +76,7 @@ public final class Worker: Service, Sendable {
   }
 
   /// Runs jobs until a graceful shutdown, ``drain()`` or a cancellation. May be called once.
-  /// - Throws: ``NuvomError`` when the broker refuses this client for good; ``WorkerError``.
+  /// - Throws: `NuvomError` when the broker refuses this client for good; ``WorkerError``.
   public func run() async throws {
     guard state.withLock({ state in !exchange(&state.hasRun, true) }) else {
       throw WorkerError(.alreadyRun, "a worker runs once; make another")
