@@ -85,9 +85,8 @@ let package = Package(
     module(
       "Testing", "NuvomTestKit",
       [
-        "NuvomTasks", "NuvomClient", "NuvomConnection", "NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine",
-        "NuvomWAL",
-        "NuvomStorage", "NuvomBroker",
+        "NuvomWorker", "NuvomTasks", "NuvomClient", "NuvomConnection", "NuvomModel", "MessagePack", "NuvomWire",
+        "NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", logging,
       ]),
 
     // Tools: arguments and terminal.
@@ -132,6 +131,7 @@ let package = Package(
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomTasks", "NuvomClient"]),
+    tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker", "NuvomTasks", "NuvomClient"]),
     tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),

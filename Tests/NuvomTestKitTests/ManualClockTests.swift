@@ -41,15 +41,17 @@ struct ManualClockTests {
   func periods() async throws {
     try await TestBroker.run { broker in
       let notes = Notes()
-      async let loop: Void = {
-        while true {
-          try await broker.clock.sleep(for: .seconds(10))
-          notes.add("beat")
+      await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          while true {
+            try await broker.clock.sleep(for: .seconds(10))
+            notes.add("beat")
+          }
         }
-      }()
-      await broker.clock.advance(by: .seconds(605))
+        await broker.clock.advance(by: .seconds(605))
+        group.cancelAll()
+      }
       #expect(notes.all.count == 60)
-      _ = loop
     }
   }
 

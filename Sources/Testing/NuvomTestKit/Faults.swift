@@ -29,7 +29,7 @@ public struct Faults: Sendable {
   public func refuse(_ method: RequestMethod, with code: NuvomError.Code, retryAfter: Duration? = nil, times: Int = 1) {
     let failure = Failure(
       code: code.rawValue, message: "refused by the test's script",
-      retryAfterMilliseconds: retryAfter.map { UInt64(clamping: $0.components.seconds * 1_000) })
+      retryAfterMilliseconds: retryAfter.map { UInt64(clamping: Int64($0 / .milliseconds(1))) })
     add(.request(method, .refuse(failure)), times)
   }
 

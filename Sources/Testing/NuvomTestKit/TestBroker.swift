@@ -23,11 +23,21 @@ public final class TestBroker: Sendable {
   /// - Parameters:
   ///   - clock: by default one of its own.
   ///   - millisecondsSince1970: the time of day when the clock is at zero; by default the beginning of 2026.
-  public init(clock: ManualClock = ManualClock(), startingAt millisecondsSince1970: UInt64 = 1_767_225_600_000) {
+  public convenience init(
+    clock: ManualClock = ManualClock(), startingAt millisecondsSince1970: UInt64 = 1_767_225_600_000
+  ) {
+    self.init(clock: clock, startingAt: millisecondsSince1970) { $0 }
+  }
+
+  /// A broker whose client's link is wrapped in another.
+  init(
+    clock: ManualClock, startingAt millisecondsSince1970: UInt64 = 1_767_225_600_000,
+    wrap: (InProcessLink) -> any ClientLink
+  ) {
     self.clock = clock
     let broker = InProcessBroker(clock: clock, wallMilliseconds: Int64(clamping: millisecondsSince1970))
     self.broker = broker
-    client = NuvomClient(link: InProcessLink(broker: broker, attachment: broker.attach()))
+    client = NuvomClient(link: wrap(InProcessLink(broker: broker, attachment: broker.attach())))
   }
 
   /// Runs `body` with a broker of its own. The body, and every task that is part of it (`async let`, task groups), runs on one thread,
@@ -40,8 +50,13 @@ public final class TestBroker: Sendable {
   public static func run<Result: Sendable>(
     clock: ManualClock = ManualClock(), _ body: @Sendable (TestBroker) async throws -> Result
   ) async throws -> Result {
-    let broker = TestBroker(clock: clock)
-    return try await withTaskExecutorPreference(broker.executor, isolation: nil) {
+    try await run(TestBroker(clock: clock), body)
+  }
+
+  static func run<Result: Sendable>(
+    _ broker: TestBroker, _ body: @Sendable (TestBroker) async throws -> Result
+  ) async throws -> Result {
+    try await withTaskExecutorPreference(broker.executor, isolation: nil) {
       try await NuvomClient.$current.withValue(broker.client) { try await body(broker) }
     }
   }
@@ -56,6 +71,9 @@ public final class TestBroker: Sendable {
 
   /// What goes wrong, by the test's script.
   public var faults: Faults { Faults(broker: broker) }
+
+  /// Ends a job's lease, and makes it ready without the wait before its next attempt.
+  func endLease(of job: JobID) { _ = broker.endLease(of: job, isReadyAtOnce: true) }
 
   /// The time of day that the broker has.
   public var millisecondsSince1970: UInt64 { UInt64(clamping: broker.wallMilliseconds) }
