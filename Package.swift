@@ -130,7 +130,6 @@ let package = Package(
         "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
-    tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomTasks", "NuvomClient"]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker", "NuvomTasks", "NuvomClient"]),
     tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),

@@ -6,6 +6,7 @@ import Testing
 final class Notes: Sendable {
   private let lines = Mutex<[String]>([])
   func add(_ line: String) { lines.withLock { $0.append(line) } }
+  func clear() { lines.withLock { $0 = [] } }
   var all: [String] { lines.withLock { $0 } }
 }
 

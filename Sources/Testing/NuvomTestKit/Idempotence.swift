@@ -9,11 +9,13 @@ public enum DeliveryFault: Hashable, Sendable, CustomStringConvertible {
   case ackLost
   /// The lease ran out as soon as the handler began: two workers run the job at the same time.
   case deliveredAtOnce
-  /// The handler was stopped for a while after so many of its steps, its lease ran out, another worker did the job, and then the first
-  /// went on: what a token of the lease protects against.
-  case overtaken(afterSteps: Int)
-  /// The worker died after so many of the handler's steps, at the latest before the ack, and another did the job.
-  case crashed(afterSteps: Int)
+  /// The handler was stopped at an ``interruptionPoint()``, counted from 1, its lease ran out, another worker did the job, and then the
+  /// first went on: what a token of the lease protects against.
+  case overtaken(atPoint: Int)
+  /// The worker died at an ``interruptionPoint()``, counted from 1, and another did the job.
+  case crashed(atPoint: Int)
+  /// The worker died when the handler had ended, before the ack, and another did the job.
+  case crashedBeforeAck
 
   /// In words.
   public var description: String {
@@ -21,8 +23,9 @@ public enum DeliveryFault: Hashable, Sendable, CustomStringConvertible {
     case .deliveredAgain: "delivered again, one after the other"
     case .ackLost: "its ack lost, and delivered again"
     case .deliveredAtOnce: "delivered to two workers at once"
-    case .overtaken(let steps): "stopped after \(steps) of its steps, overtaken by a second worker, and going on"
-    case .crashed(let steps): "crashed after \(steps) of its steps, and delivered again"
+    case .overtaken(let point): "stopped at interruption point \(point), overtaken by a second worker, and going on"
+    case .crashed(let point): "crashed at interruption point \(point), and delivered again"
+    case .crashedBeforeAck: "crashed before its ack, and delivered again"
     }
   }
 }
@@ -59,9 +62,8 @@ public struct NotIdempotent: Error, Hashable, Sendable, CustomStringConvertible 
 /// try await checkIdempotence(of: charge, "order 7", observe: { await database.charges }, reset: { await database.clear() })
 /// ```
 /// The handler runs in the test's process, with its arguments encoded and decoded, under a real worker and broker on a manual clock. It is
-/// stopped, overtaken and crashed at each of its steps, up to 32: from one real wait to the next. A call of an actor that is free is no wait; so a
-/// database in memory should yield in its methods (`await Task.yield()`), or two workers never meet in the middle. A handler must not sleep
-/// on the manual clock.
+/// stopped, overtaken and crashed at each ``interruptionPoint()`` that it comes by, up to 32: what stands for the world in the test should have
+/// them where the real world waits. A handler must not sleep on the manual clock.
 ///
 /// - Parameters:
 ///   - task: what is to be checked.
@@ -99,23 +101,23 @@ private struct IdempotenceCheck<Checked: EnqueueableTask & RunnableTask, Observa
     let observation: Observation
     /// Why the job is a dead letter, if it is.
     let failure: String?
-    /// Of the first delivery's handler.
-    let steps: Int
+    /// That the first delivery's handler came by.
+    let points: Int
 
     var description: String {
       failure.map { "\(observation), and the job is a dead letter: \($0)" } ?? "\(observation)"
     }
   }
 
-  private static var maximumSteps: Int { 32 }
+  private static var maximumPoints: Int { 32 }
 
   func run() async throws {
     let clean = try await outcome(under: nil)
     if let failure = clean.failure { throw TestBrokerError("task \(task.name) fails in a clean run: \(failure)") }
-    let steps = 1...max(1, min(clean.steps, Self.maximumSteps))
+    let points = (0..<min(clean.points, Self.maximumPoints)).map { $0 + 1 }
     let faults: [DeliveryFault] =
-      [.deliveredAgain, .ackLost, .deliveredAtOnce] + steps.dropLast().map { .overtaken(afterSteps: $0) }
-      + steps.map { .crashed(afterSteps: $0) }
+      [.deliveredAgain, .ackLost, .crashedBeforeAck, .deliveredAtOnce] + points.map { .overtaken(atPoint: $0) }
+      + points.map { .crashed(atPoint: $0) }
     var findings: [NotIdempotent.Finding] = []
     for fault in faults {
       let outcome = try await outcome(under: fault)
@@ -132,7 +134,7 @@ private struct IdempotenceCheck<Checked: EnqueueableTask & RunnableTask, Observa
     try await reset()
     let concurrency = if case .deliveredAgain = fault { 1 } else { 2 }
     return try await TestBroker.run { broker in
-      let probe = Probe(task, broker.clock.executor, holdsAfter: fault?.holdsAfter)
+      let probe = Probe(task, under: fault, on: broker.executor)
       let configuration = WorkerConfiguration(concurrency: concurrency, lease: .seconds(30))
       return try await broker.withWorker(tasks: [probe], configuration: configuration) {
         try await outcome(under: fault, broker, probe)
@@ -152,7 +154,7 @@ private struct IdempotenceCheck<Checked: EnqueueableTask & RunnableTask, Observa
     switch fault {
     case .deliveredAgain, .deliveredAtOnce: broker.faults.deliverTwice()
     case .ackLost: broker.faults.loseAck()
-    case .overtaken, .crashed, nil: break
+    case .overtaken, .crashed, .crashedBeforeAck, nil: break
     }
     let id = try await broker.client.enqueue(job).id
     var runs = 1
@@ -163,25 +165,26 @@ private struct IdempotenceCheck<Checked: EnqueueableTask & RunnableTask, Observa
       try await probe.wait(forRuns: 1)
       await broker.clock.advance(by: .seconds(30))
       runs = 2
-    case .overtaken, .crashed:
-      try await probe.waitUntilHeld()
+    case .overtaken, .crashed, .crashedBeforeAck:
+      try await probe.first.waitUntilHeld()
       broker.endLease(of: id)
     }
     let status = try await broker.client.wait(for: id, upTo: .seconds(3_600))
-    if case .crashed = fault {
+    switch fault {
+    case .crashed, .crashedBeforeAck:
       let observation = try await observe()
-      // What was dead must not write into the next run's world.
-      probe.release()
+      // What is dead must not write into the next run's world.
+      probe.first.release()
       try await probe.wait(forRuns: 2)
-      return Outcome(observation: observation, failure: Self.failure(status), steps: probe.steps)
-    }
-    if case .overtaken = fault {
-      probe.release()
+      return Outcome(observation: observation, failure: Self.failure(status), points: probe.first.points)
+    case .overtaken:
+      probe.first.release()
       runs = 2
+    case .deliveredAgain, .ackLost, .deliveredAtOnce, nil: break
     }
     try await probe.wait(forRuns: runs)
     await broker.clock.settle()
-    return Outcome(observation: try await observe(), failure: Self.failure(status), steps: probe.steps)
+    return Outcome(observation: try await observe(), failure: Self.failure(status), points: probe.first.points)
   }
 
   private static func failure(_ status: JobStatus) -> String? {
@@ -190,60 +193,50 @@ private struct IdempotenceCheck<Checked: EnqueueableTask & RunnableTask, Observa
   }
 }
 
-extension DeliveryFault {
-  /// After how many steps the first handler is held.
-  fileprivate var holdsAfter: Int? {
-    switch self {
-    case .overtaken(let steps), .crashed(let steps): steps
-    case .deliveredAgain, .ackLost, .deliveredAtOnce: nil
-    }
-  }
-}
-
-/// A task whose first run is counted, and held where the check wants it.
+/// A task whose first run is watched, and held where the check wants it.
 private final class Probe<Checked: RunnableTask>: RunnableTask {
-  private struct Progress: Sendable {
+  private struct Runs: Sendable {
     var begun = 0
     var ended = 0
-    var isHeld = false
-    var isReleased = false
   }
 
+  let first: Interruptions
   private let task: Checked
-  private let world: WorldExecutor
-  private let first: SteppedExecutor
-  private let progress: Watched<Progress>
-  private let holds: Bool
+  private let executor: any TaskExecutor
+  private let holdsAtEnd: Bool
+  private let runs = Watched(Runs())
 
-  init(_ task: Checked, _ world: WorldExecutor, holdsAfter limit: Int?) {
+  init(_ task: Checked, under fault: DeliveryFault?, on executor: any TaskExecutor) {
     self.task = task
-    self.world = world
-    holds = limit != nil
-    let progress = Watched(Progress())
-    self.progress = progress
-    first = SteppedExecutor(world, holdAfter: limit ?? .max) { progress.change { $0.isHeld = true } }
+    self.executor = executor
+    holdsAtEnd = fault == .crashedBeforeAck
+    let point: Int? =
+      switch fault {
+      case .overtaken(let point), .crashed(let point): point
+      case .deliveredAgain, .ackLost, .deliveredAtOnce, .crashedBeforeAck, nil: nil
+      }
+    first = Interruptions(heldAt: point, on: executor)
   }
 
   var name: String { task.name }
   var policy: TaskPolicy { task.policy }
-  var steps: Int { first.steps }
 
   func run(payload: [UInt8], hookFailed: @Sendable (String, any Error) -> Void) async throws -> [UInt8] {
-    let isFirst = progress.change { progress in
-      progress.begun += 1
-      return progress.begun == 1
+    let number = runs.change { runs in
+      runs.begun += 1
+      return runs.begun
     }
-    defer { progress.change { $0.ended += 1 } }
-    guard isFirst else { return try await task.run(payload: payload, hookFailed: hookFailed) }
-    do {
-      let result = try await withTaskExecutorPreference(first) {
-        try await task.run(payload: payload, hookFailed: hookFailed)
+    defer { runs.change { $0.ended += 1 } }
+    let interruptions = number == 1 ? first : Interruptions(heldAt: nil, on: executor)
+    return try await Interruptions.$current.withValue(interruptions) {
+      let result: Result<[UInt8], any Error>
+      do {
+        result = .success(try await task.run(payload: payload, hookFailed: hookFailed))
+      } catch {
+        result = .failure(error)
       }
-      await holdAtEnd()
-      return result
-    } catch {
-      await holdAtEnd()
-      throw error
+      if number == 1, holdsAtEnd { await first.hold() }
+      return try result.get()
     }
   }
 
@@ -251,31 +244,9 @@ private final class Probe<Checked: RunnableTask>: RunnableTask {
     await task.failed(error, hookFailed: hookFailed)
   }
 
-  /// All its steps are done, and nothing is told of it.
-  private func holdAtEnd() async {
-    guard holds else { return }
-    progress.change { $0.isHeld = true }
-    // In a task of its own: the worker cancels this one when its lease is lost, and it must not go on for that.
-    let end = Task(executorPreference: world) { [progress] in
-      try await progress.wait(until: \.isReleased, limit: .seconds(60)) { _ in "a held handler was not released" }
-    }
-    _ = await end.result
-  }
-
-  func release() {
-    progress.change { $0.isReleased = true }
-    first.release()
-  }
-
-  func waitUntilHeld() async throws {
-    try await progress.wait(until: \.isHeld, limit: .seconds(30)) { _ in
-      "waited 30 s for the handler to reach its next step: does it sleep on the manual clock?"
-    }
-  }
-
   func wait(forRuns count: Int) async throws {
-    try await progress.wait(until: { $0.ended >= count }, limit: .seconds(30)) { progress in
-      "waited 30 s for \(count) runs of the handler to end; \(progress.begun) have begun, \(progress.ended) ended: "
+    try await runs.wait(until: { $0.ended >= count }, limit: .seconds(30)) { runs in
+      "waited 30 s for \(count) runs of the handler to end; \(runs.begun) have begun, \(runs.ended) ended: "
         + "does it sleep on the manual clock?"
     }
   }

@@ -1,4 +1,4 @@
-import MessagePack
+import Dispatch
 import NuvomBroker
 import NuvomConnection
 import NuvomEngine
@@ -32,6 +32,8 @@ final class InProcessBroker: @unchecked Sendable {
 
   /// A caller's wait for its answer, beyond the wait that it asks of the broker: it shows only where an answer is lost.
   private static let requestTimeout: Int64 = 60_000_000
+  /// Seconds of the machine's time that a test may wait for a job.
+  private static let patience = 30
 
   init(clock: ManualClock, wallMilliseconds: Int64) {
     self.clock = clock
@@ -80,6 +82,20 @@ final class InProcessBroker: @unchecked Sendable {
       attachment.calls[id] = call
       if case .disconnect = fault { breakConnection(of: attachment) }
       pump()
+    }
+    if call.frame.method == .wait { watch(call, through: attachment) }
+  }
+
+  /// A test that waits for a job which nobody finishes, while its clock stands still, would wait for ever.
+  private func watch(_ call: InProcessCall, through attachment: Attachment) {
+    DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(Self.patience)) { [weak self, weak call] in
+      guard let self, let call else { return }
+      lock.withLock { _ in
+        guard let id = call.id, attachment.calls.removeValue(forKey: id) != nil else { return }
+        attachment.machine.cancel(id)
+        call.end(.failure(.nobodyFinishes))
+        pump()
+      }
     }
   }
 
@@ -277,6 +293,11 @@ extension Box where Value: RangeReplaceableCollection {
 extension Failure {
   fileprivate static let lostByScript = Failure(
     code: unreachableCode, message: "the connection was lost, by the test's script")
+
+  fileprivate static let nobodyFinishes = Failure(
+    code: timeoutCode,
+    message: "the test has waited half a minute for a job, and its clock stands still: run a worker, drain the broker "
+      + "before, or advance the clock")
 }
 
 extension JobEvent {

@@ -34,6 +34,8 @@ struct InProcessLink: ClientLink {
   let attachment: Attachment
 
   func perform(_ frame: RequestFrame) async throws -> [UInt8] {
+    // What a handler asks, and not its worker.
+    await interruptionPoint()
     let call = InProcessCall(frame)
     let end = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in broker.submit(call, continuation, through: attachment) }

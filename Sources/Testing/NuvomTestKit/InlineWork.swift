@@ -20,6 +20,7 @@ extension TestBroker {
   /// where they are until ``ManualClock/advance(by:)`` has made them ready and something else is enqueued. Timeouts are not held.
   ///
   /// - Throws: what `body` throws; `WorkerError` if two tasks have one name.
+  @discardableResult
   public static func inline<Result: Sendable>(
     tasks: [any RunnableTask], clock: ManualClock = ManualClock(),
     _ body: @Sendable (TestBroker) async throws -> Result
@@ -70,21 +71,23 @@ private struct InlineLink: ClientLink {
       reportProgress: { progress in
         try await client.reportProgress(job, percent: progress.percent, message: progress.message)
       })
+    let result: [UInt8]?
     do {
-      let result = try await JobContext.$current.withValue(context) {
+      result = try await JobContext.$current.withValue(context) {
         try await PropagatedContext.$current.withValue(PropagatedContext(headers: job.headers)) {
           try await executor.run(context)
         }
-      }
-      try await client.multi { operations in
-        operations.enqueue(context.jobsToEnqueue)
-        operations.ack(job, result: policy.storeResult ? result : nil)
       }
     } catch {
       if Task.isCancelled { throw error }
       var reason = AttemptFailure(error, in: WorkerConfiguration()).reason
       reason.delay = .zero
-      try await client.nack(job, reason)
+      return try await client.nack(job, reason)
+    }
+    let following = context.jobsToEnqueue
+    try await client.multi { operations in
+      if !following.isEmpty { operations.enqueue(following) }
+      operations.ack(job, result: policy.storeResult ? result : nil)
     }
   }
 }

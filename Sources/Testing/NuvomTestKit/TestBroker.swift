@@ -47,6 +47,7 @@ public final class TestBroker: Sendable {
   /// A `Task { }` that outlives its maker is not part of it; give it the broker's ``executor``.
   ///
   /// - Throws: what `body` throws.
+  @discardableResult
   public static func run<Result: Sendable>(
     clock: ManualClock = ManualClock(), _ body: @Sendable (TestBroker) async throws -> Result
   ) async throws -> Result {

@@ -13,6 +13,7 @@ extension TestBroker {
   /// }
   /// ```
   /// - Throws: what `body` throws; `WorkerError`.
+  @discardableResult
   public static func run<Result: Sendable>(
     tasks: [any RunnableTask], configuration: WorkerConfiguration = WorkerConfiguration(),
     clock: ManualClock = ManualClock(), _ body: @Sendable (TestBroker) async throws -> Result
@@ -25,6 +26,7 @@ extension TestBroker {
   /// Runs a worker while `body` runs, with a client of its own, on the broker's clock. At the end of the body it gives back what it still runs.
   ///
   /// - Throws: what `body` throws; `WorkerError`.
+  @discardableResult
   public func withWorker<Result>(
     tasks: [any RunnableTask], configuration: WorkerConfiguration = WorkerConfiguration(),
     middleware: [any WorkerMiddleware] = [],

@@ -16,13 +16,11 @@ final class WorldExecutor: TaskExecutor {
   private let state = Mutex(State())
   private let queue = DispatchQueue(label: "nuvom.testkit")
 
-  func enqueue(_ job: consuming ExecutorJob) { run(UnownedJob(job), for: self) }
-
-  /// Runs a piece of a task that another executor was given.
-  func run(_ job: UnownedJob, for executor: any TaskExecutor) {
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
     state.withLock { $0.runnable += 1 }
     queue.async {
-      job.runSynchronously(on: executor.asUnownedTaskExecutor())
+      job.runSynchronously(on: self.asUnownedTaskExecutor())
       self.ended()
     }
   }
