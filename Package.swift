@@ -130,7 +130,7 @@ let package = Package(
         "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
-    tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker", "NuvomTasks", "NuvomClient"]),
+    tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
     tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),

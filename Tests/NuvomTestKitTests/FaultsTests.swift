@@ -1,4 +1,4 @@
-import NuvomClient
+import NuvomWorker
 import NuvomTestKit
 import Testing
 
