@@ -1,6 +1,7 @@
 import NuvomWorker
-import NuvomTestKit
 import Testing
+
+@testable import NuvomTestKit
 
 struct TestBrokerTests {
   @Test("A job goes through the real broker: enqueued, delivered, acked, with its result")
@@ -193,6 +194,30 @@ struct TestBrokerTests {
     await #expect { try await broker.drain(limit: .milliseconds(1)) } throws: { error in
       "\(error)".contains("1 are ready and 0 leased")
     }
+  }
+
+  @Test("A wait for a job that nobody finishes ends, though the clock stands still")
+  func endlessWait() async throws {
+    let broker = TestBroker(clock: ManualClock(), patience: .milliseconds(1))
+    let id = try await broker.client.enqueue(Job(task: "a")).id
+    await #expect { try await broker.client.wait(for: id) } throws: { error in
+      (error as? NuvomError)?.code == .timeout && "\(error)".contains("advance the clock")
+    }
+  }
+
+  @Test("A broker goes when nobody has it any more, though its clock stays")
+  func goes() async throws {
+    let clock = ManualClock()
+    weak var weakBroker: TestBroker?
+    weak var weakInside: InProcessBroker?
+    do {
+      let broker = TestBroker(clock: clock)
+      weakBroker = broker
+      weakInside = broker.faults.broker
+      _ = try await broker.client.enqueue(Job(task: "a"))
+    }
+    await clock.advance(by: .seconds(1))
+    #expect(weakBroker == nil && weakInside == nil)
   }
 
   @Test("An event that never comes is told with what came instead")

@@ -33,8 +33,8 @@ public struct Faults: Sendable {
     add(.request(method, .refuse(failure)), times)
   }
 
-  /// A delivery's ack is lost, however often its worker repeats it and whatever request carries it: the worker has done the job, and the broker
-  /// delivers it again when the lease has run out.
+  /// A delivery's ack is lost, however often its worker repeats it and whatever request carries it, with all else in that request: the worker
+  /// has done the job, and the broker delivers it again when the lease has run out.
   ///
   /// - Parameter job: nil: the next that is acked.
   public func loseAck(of job: JobID? = nil, times: Int = 1) { add(.ack(job), times) }

@@ -196,6 +196,8 @@ private struct IdempotenceCheck<Checked: EnqueueableTask & RunnableTask, Observa
 /// A task whose first run is watched, and held where the check wants it.
 private final class Probe<Checked: RunnableTask>: RunnableTask {
   private struct Runs: Sendable {
+    /// The others are jobs that the handler has enqueued for its own task.
+    var job: JobID?
     var begun = 0
     var ended = 0
   }
@@ -222,10 +224,13 @@ private final class Probe<Checked: RunnableTask>: RunnableTask {
   var policy: TaskPolicy { task.policy }
 
   func run(payload: [UInt8], hookFailed: @Sendable (String, any Error) -> Void) async throws -> [UInt8] {
-    let number = runs.change { runs in
+    let number = runs.change { runs -> Int? in
+      runs.job = runs.job ?? JobContext.current?.id
+      guard runs.job == JobContext.current?.id else { return nil }
       runs.begun += 1
       return runs.begun
     }
+    guard let number else { return try await task.run(payload: payload, hookFailed: hookFailed) }
     defer { runs.change { $0.ended += 1 } }
     let interruptions = number == 1 ? first : Interruptions(heldAt: nil, on: executor)
     return try await Interruptions.$current.withValue(interruptions) {

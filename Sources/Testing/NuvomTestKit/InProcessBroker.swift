@@ -32,11 +32,11 @@ final class InProcessBroker: @unchecked Sendable {
 
   /// A caller's wait for its answer, beyond the wait that it asks of the broker: it shows only where an answer is lost.
   private static let requestTimeout: Int64 = 60_000_000
-  /// Seconds of the machine's time that a test may wait for a job.
-  private static let patience = 30
+  private let patience: Duration
 
-  init(clock: ManualClock, wallMilliseconds: Int64) {
+  init(clock: ManualClock, wallMilliseconds: Int64, patience: Duration) {
     self.clock = clock
+    self.patience = patience
     let time = BrokerTime(clock, wallMilliseconds: wallMilliseconds)
     self.time = time
     engine = Engine(EngineConfiguration(memoryLimit: 1 << 30), now: time.now)
@@ -88,7 +88,7 @@ final class InProcessBroker: @unchecked Sendable {
 
   /// A test that waits for a job which nobody finishes, while its clock stands still, would wait for ever.
   private func watch(_ call: InProcessCall, through attachment: Attachment) {
-    DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(Self.patience)) { [weak self, weak call] in
+    DispatchQueue.global().asyncAfter(deadline: patience.fromNow) { [weak self, weak call] in
       guard let self, let call else { return }
       lock.withLock { _ in
         guard let id = call.id, attachment.calls.removeValue(forKey: id) != nil else { return }
@@ -296,8 +296,8 @@ extension Failure {
 
   fileprivate static let nobodyFinishes = Failure(
     code: timeoutCode,
-    message: "the test has waited half a minute for a job, and its clock stands still: run a worker, drain the broker "
-      + "before, or advance the clock")
+    message: "the test waited too long for a job while its clock stands still: run a worker, drain the broker before, "
+      + "or advance the clock")
 }
 
 extension JobEvent {

@@ -38,7 +38,12 @@ public final class ManualClock: Clock, Sendable {
     /// Cancelled before they slept.
     var cancelled: Set<UInt64> = []
     var lastID: UInt64 = 0
-    var timers: [any WorldTimers] = []
+    var timers: [Timers] = []
+  }
+
+  /// Weak: those timers know the clock.
+  private struct Timers: Sendable {
+    weak var timers: (any WorldTimers)?
   }
 
   private let state = Watched(State())
@@ -124,7 +129,7 @@ public final class ManualClock: Clock, Sendable {
   // MARK: Its world
 
   /// Lets the clock move timers that are not tasks.
-  func move(_ timers: any WorldTimers) { state.change { $0.timers.append(timers) } }
+  func move(_ timers: any WorldTimers) { state.change { $0.timers.append(Timers(timers: timers)) } }
 
   /// Does the one thing that is due first; false if nothing is until then. What is due at the same time happens in the order in which it was
   /// begun, the broker's first.
@@ -132,7 +137,7 @@ public final class ManualClock: Clock, Sendable {
     var due: (any WorldTimers)?
     var first = target
     // Not under the clock's lock: the broker asks for the time.
-    for timers in state.read(\.timers) {
+    for timers in state.read({ $0.timers.compactMap(\.timers) }) {
       guard let next = timers.nextDue(by: target), due == nil || next < first else { continue }
       (due, first) = (timers, next)
     }

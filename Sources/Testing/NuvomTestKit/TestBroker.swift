@@ -26,22 +26,25 @@ public final class TestBroker: Sendable {
   public convenience init(
     clock: ManualClock = ManualClock(), startingAt millisecondsSince1970: UInt64 = 1_767_225_600_000
   ) {
-    self.init(clock: clock, startingAt: millisecondsSince1970) { $0 }
+    self.init(clock: clock, startingAt: millisecondsSince1970, patience: .seconds(30))
   }
 
   /// A broker whose client's link is wrapped in another.
+  ///
+  /// - Parameter patience: how long, in the machine's time, a test may wait for a job that nobody finishes.
   init(
-    clock: ManualClock, startingAt millisecondsSince1970: UInt64 = 1_767_225_600_000,
-    wrap: (InProcessLink) -> any ClientLink
+    clock: ManualClock, startingAt millisecondsSince1970: UInt64 = 1_767_225_600_000, patience: Duration = .seconds(30),
+    wrap: (InProcessLink) -> any ClientLink = { $0 }
   ) {
     self.clock = clock
-    let broker = InProcessBroker(clock: clock, wallMilliseconds: Int64(clamping: millisecondsSince1970))
+    let broker = InProcessBroker(
+      clock: clock, wallMilliseconds: Int64(clamping: millisecondsSince1970), patience: patience)
     self.broker = broker
     client = NuvomClient(link: wrap(InProcessLink(broker: broker, attachment: broker.attach())))
   }
 
-  /// Runs `body` with a broker of its own. The body, and every task that is part of it (`async let`, task groups), runs on one thread,
-  /// one piece after the other, so that ``ManualClock/advance(by:)`` knows when all of them wait. The broker's client is
+  /// Runs `body` with a broker of its own. The body, and every task that is part of it (`async let`, task groups), runs one piece after
+  /// the other, so that ``ManualClock/advance(by:)`` knows when all of them wait. The broker's client is
   /// ``NuvomClient/NuvomClient/current``.
   ///
   /// A `Task { }` that outlives its maker is not part of it; give it the broker's ``executor``.

@@ -94,10 +94,7 @@ final class Watched<State: Sendable>: Sendable {
       return true
     }
     guard isWaiting else { return }
-    let milliseconds = Int(clamping: limit.components.seconds).multipliedReportingOverflow(by: 1_000)
-    DispatchQueue.global().asyncAfter(
-      deadline: .now() + .milliseconds(milliseconds.overflow ? .max : milliseconds.partialValue)
-    ) { [weak self] in
+    DispatchQueue.global().asyncAfter(deadline: limit.fromNow) { [weak self] in
       self?.contents.withLock { _ = $0.end(id, .tooLong) }
     }
   }
@@ -107,4 +104,9 @@ final class Watched<State: Sendable>: Sendable {
       if !contents.end(id, .cancelled) { contents.cancelled.insert(id) }
     }
   }
+}
+
+extension Duration {
+  /// When it has passed from now on, in the machine's time; at most in a day.
+  var fromNow: DispatchTime { .now() + .nanoseconds(Int(Swift.min(self, .seconds(86_400)) / .nanoseconds(1))) }
 }
