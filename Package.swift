@@ -37,6 +37,7 @@ let package = Package(
     .library(name: "NuvomClient", targets: ["NuvomClient"]),
     .library(name: "NuvomTasks", targets: ["NuvomTasks"]),
     .library(name: "NuvomWorker", targets: ["NuvomWorker"]),
+    .library(name: "NuvomTestKit", targets: ["NuvomTestKit"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
     .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
@@ -80,6 +81,14 @@ let package = Package(
     module("Client", "NuvomTasks", ["NuvomClient", "NuvomModel", "MessagePack", logging, tracing]),
     module("Client", "NuvomWorker", ["NuvomTasks", logging, metrics, tracing, lifecycle]),
 
+    // Testing: what users test their tasks with.
+    module(
+      "Testing", "NuvomTestKit",
+      [
+        "NuvomWorker", "NuvomTasks", "NuvomClient", "NuvomConnection", "NuvomModel", "MessagePack", "NuvomWire",
+        "NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", logging,
+      ]),
+
     // Tools: arguments and terminal.
     .executableTarget(
       name: "nuvom",
@@ -121,6 +130,7 @@ let package = Package(
         "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
+    tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
     tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),

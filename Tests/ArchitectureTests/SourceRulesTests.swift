@@ -49,6 +49,11 @@ struct SourceRulesTests {
       folder: "Client/NuvomWorker", forbidden: ["NIO*", "NuvomConnection", "NuvomModel", "MessagePack"],
       reason: "a worker stands on the client's public interface"),
     ImportRule(
+      folder: "Testing/NuvomTestKit",
+      forbidden: ["NIO*", "NuvomServer", "Foundation*", "Glibc", "CPlatform", "ArgumentParser", "Testing", "XCTest"],
+      reason: "a test's broker has no socket and no disk, and knows no test framework"),
+    ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
+    ImportRule(
       folder: "Client/NuvomConnection", forbidden: ["NIO*", "Foundation*", "Glibc", "Dispatch"],
       reason: "the connection is a pure state machine"),
   ]

@@ -41,8 +41,7 @@ public final class NuvomClient: Service, Sendable {
     }
   }
 
-  private let configuration: Configuration
-  private let mailbox: Mailbox
+  private let link: any ClientLink
 
   /// A client that does nothing until ``run()``; requests are kept until then.
   ///
@@ -50,50 +49,27 @@ public final class NuvomClient: Service, Sendable {
   ///   - configuration: where and how.
   ///   - eventLoopGroup: the threads that its connection runs on; by default the process's own.
   ///   - logger: by default nothing is logged.
-  public init(
+  public convenience init(
     configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
     logger: Logger = Logger(label: "nuvom.client") { _ in SwiftLogNoOpLogHandler() }
   ) {
-    var random = SystemRandomNumberGenerator()
-    var options = ConnectionOptions(
-      clientID: (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &random) }, seed: random.next(),
-      name: configuration.name)
-    options.reconnects = configuration.reconnects
-    options.connectTimeout = configuration.connectTimeout.clampedMicroseconds
-    self.configuration = configuration
-    mailbox = Mailbox(
-      ConnectionDriver(
-        eventLoop: eventLoopGroup.next(), address: configuration.address, options: options, logger: logger))
+    self.init(link: NetworkLink(configuration: configuration, eventLoop: eventLoopGroup.next(), logger: logger))
   }
+
+  /// A client whose requests something else than the network carries.
+  package init(link: any ClientLink) { self.link = link }
 
   /// Connects, and keeps the connection until a graceful shutdown (requests in flight are answered first), ``shutDown()`` or a
   /// cancellation (they fail at once). May be called once.
   ///
   /// - Throws: ``NuvomError`` when the broker refuses this client for good, or when the connection is lost and
   ///   ``Configuration/reconnects`` is off.
-  public func run() async throws {
-    let end = await withTaskCancellationHandler {
-      await withGracefulShutdownHandler {
-        await withUnsafeContinuation { continuation in mailbox.put(.start(continuation)) }
-      } onGracefulShutdown: {
-        self.shutDown()
-      }
-    } onCancel: {
-      mailbox.put(.shutDown(grace: 0))
-    }
-    switch end {
-    case .closed(nil): return
-    case .closed(.some(let failure)): throw NuvomError(failure)
-    case .alreadyRun: throw NuvomError(.closed, "run() may be called once; make a client for each run")
-    }
-  }
+  public func run() async throws { try await link.run() }
 
   /// Takes no more requests, and ends ``run()`` when those in flight are answered, or after ``Configuration/shutdownGrace``. Waiting
   /// dequeues and waits end at once. Called again it does nothing more.
-  public func shutDown() {
-    mailbox.put(.shutDown(grace: configuration.shutdownGrace.clampedMicroseconds))
-  }
+  public func shutDown() { link.shutDown() }
 
   /// Makes a client, runs it while `body` runs, and shuts it down gracefully. It is the ``current`` one in `body`.
   ///
@@ -122,16 +98,6 @@ public final class NuvomClient: Service, Sendable {
   /// Sends a request and returns its encoded result.
   func perform(_ frame: RequestFrame) async throws -> [UInt8] {
     if let violation = frame.violation { throw NuvomError(violation) }
-    let call = Call(frame, timeout: configuration.requestTimeout.clampedMicroseconds)
-    let end = await withTaskCancellationHandler {
-      await withUnsafeContinuation { continuation in mailbox.put(.request(call, continuation)) }
-    } onCancel: {
-      mailbox.put(.cancel(call))
-    }
-    switch end {
-    case .result(let result): return result
-    case .failure(let failure): throw NuvomError(failure)
-    case .cancelled: throw CancellationError()
-    }
+    return try await link.perform(frame)
   }
 }

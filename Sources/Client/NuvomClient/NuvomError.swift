@@ -93,7 +93,7 @@ public struct NuvomError: Error, Hashable, Sendable {
     self.cause = cause
   }
 
-  init(_ failure: Failure) {
+  package init(_ failure: Failure) {
     self.init(
       Code(rawValue: failure.code), failure.message, field: failure.field, operation: failure.operation,
       retryAfter: failure.retryAfterMilliseconds.map { .milliseconds(Int64(clamping: $0)) }, cause: failure.cause)

@@ -73,7 +73,7 @@ public struct RequestFrame: Sendable {
   }
 
   /// Gives the request its number.
-  mutating func number(_ id: RequestID) {
+  package mutating func number(_ id: RequestID) {
     withUnsafeBytes(of: id.rawValue.bigEndian) { digits in
       for (index, digit) in digits.enumerated() { bytes[Self.numberOffset + index] = digit }
     }

@@ -29,7 +29,7 @@ final class Attempt: Sendable {
 
   /// Runs the handler in a Swift task of its own, and returns when the attempt has ended: perhaps before the handler has.
   func run(_ handler: @escaping @Sendable () async throws -> [UInt8]?) async throws -> [UInt8]? {
-    let task = Task {
+    let task = Task(executorPreference: TaskPlacement.executor) { [self] in
       let result: Result<[UInt8]?, any Error>
       do { result = .success(try await handler()) } catch { result = .failure(error) }
       if !finish(result) { logger.debug("a handler ended after its attempt was given up") }

@@ -1,10 +1,10 @@
 import NuvomTasks
 
 /// What the broker is told of an attempt that failed.
-struct AttemptFailure {
-  let reason: NackReason
+package struct AttemptFailure {
+  package let reason: NackReason
 
-  init(_ error: any Error, in configuration: WorkerConfiguration) {
+  package init(_ error: any Error, in configuration: WorkerConfiguration) {
     let place = configuration.name.isEmpty ? "" : "\nworker \(configuration.name)"
     switch error {
     case let error as RemoteError:

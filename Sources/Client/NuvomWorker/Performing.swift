@@ -24,7 +24,7 @@ extension Worker {
           throw error
         }
       })
-    let watch = Task { await self.watch(attempt, timeout: timeout) }
+    let watch = Task(executorPreference: TaskPlacement.executor) { await self.watch(attempt, timeout: timeout) }
     defer { watch.cancel() }
     do {
       let result = try await run(attempt, context)
@@ -71,7 +71,7 @@ extension Worker {
         attempt.finish(.failure(AttemptGivenUp(.leaseLost)))
       } else if hold.beginRenewal(now: now, retryAfter: job.lease / 12) {
         // Not awaited: a connection that hangs must not delay the timeout.
-        Task { await renew(attempt, hold, begun: now) }
+        Task(executorPreference: TaskPlacement.executor) { [self] in await renew(attempt, hold, begun: now) }
       }
     }
   }
@@ -121,7 +121,7 @@ extension Worker {
     case let error as AttemptGivenUp:
       if error.reason == .workerStopped { await settle(attempt, .release(job)) }
     case let error as JobTimedOut:
-      Task { await executor.timedOut(context, error) }
+      Task(executorPreference: TaskPlacement.executor) { [self] in await executor.timedOut(context, error) }
       switch policy.timeoutPolicy {
       case .ignore: await settle(attempt, .ack(job, result: policy.storeResult ? [0xC0] : nil))
       case .retry: await settle(attempt, .nack(job, AttemptFailure(error, in: configuration).reason))

@@ -37,7 +37,7 @@ final class Settler: Sendable {
         defer { state.isSending = true }
         return !state.isSending
       }
-      if mustSend { Task { await send() } }
+      if mustSend { Task(executorPreference: TaskPlacement.executor) { [self] in await send() } }
     }
   }
 

@@ -81,7 +81,7 @@ public final class Worker: Service, Sendable {
     guard state.withLock({ state in !exchange(&state.hasRun, true) }) else {
       throw WorkerError(.alreadyRun, "a worker runs once; make another")
     }
-    let fetching = Task { try await fetch() }
+    let fetching = Task(executorPreference: TaskPlacement.executor) { [self] in try await fetch() }
     let isDraining = state.withLock { state in
       state.fetching = fetching
       return state.isDraining
@@ -138,7 +138,7 @@ public final class Worker: Service, Sendable {
     slots.take()
     let attempt = Attempt(job, logger: logger)
     state.withLock { $0.attempts[job.token] = attempt }
-    Task {
+    Task(executorPreference: TaskPlacement.executor) { [self] in
       await perform(attempt)
       _ = state.withLock { $0.attempts.removeValue(forKey: job.token) }
       slots.giveBack()
@@ -148,7 +148,7 @@ public final class Worker: Service, Sendable {
   // MARK: Ending
 
   private func finish() async {
-    let limit = Task {
+    let limit = Task(executorPreference: TaskPlacement.executor) { [self] in
       try await clock.sleep(configuration.gracePeriod)
       giveUp(.workerStopped)
     }

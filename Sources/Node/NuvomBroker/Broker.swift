@@ -402,6 +402,14 @@ public final class Broker {
     }
   }
 
+  /// Ends a job's lease before its time: for tests (`Engine.endLease`). False if nobody holds the job. `endTurn` is to follow.
+  package func endLease(of job: JobID, isReadyAtOnce: Bool) -> Bool {
+    beginTurn()
+    let isEnded = engine.endLease(of: job, isReadyAtOnce: isReadyAtOnce, into: &outcome.pointee)
+    tellOutcome()
+    return isEnded
+  }
+
   /// Ends the turn: commits what was decided, and lets out what is durable. To be called when everything that had arrived was given.
   public func endTurn() { endTurn(isBusy: false) }
 

@@ -46,6 +46,9 @@ public struct StorageCounters: Sendable, Equatable {
   public var segmentCount = 0
   /// Bytes of all files: segments, spares, snapshots.
   public var diskBytes = 0
+
+  /// Nothing counted yet.
+  public init() {}
 }
 
 /// A snapshot that is complete on disk.

@@ -439,7 +439,7 @@ extension Engine {
     if case .dead = next { finishedDead(settlement.id, into: &outcome) }
   }
 
-  private func isOutOfAttempts(_ job: UnsafePointer<JobRecord>) -> Bool {
+  func isOutOfAttempts(_ job: UnsafePointer<JobRecord>) -> Bool {
     let base = job.pointee.history.isNone ? 0 : history(of: job).attemptsBeforeReplay
     return Int(job.pointee.failures) + 1 - Int(base) >= Int(body(of: job).maximumAttempts)
   }

@@ -7,7 +7,7 @@ private let publish = TaskReference<Arguments<String>, NoValue>("publish")
 @Sendable private func scale(_ path: String, to width: Int) throws {}
 
 func taskOverview() async throws {
-  // snippet
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/NuvomTasks.md
   let greet = TaskDefinition("greet", .init(retries: 3, timeout: .seconds(10))) { (name: String) in
     "hello \(name)"
   }
@@ -19,19 +19,19 @@ func taskOverview() async throws {
     let jobs = try await greet.map(["Grace", "Katherine"])
     print(try await jobs.results())
   }
-  // end
+  // end snippet
 }
 
 func taskReference() async throws {
-  // snippet
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/NuvomTasks.md
   let greet = TaskReference<Arguments<String>, String>("greet", .init(retries: 3))
   let job = try await greet.delay("Ada")
-  // end
+  // end snippet
   _ = job
 }
 
 func taskHandler() {
-  // snippet
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/NuvomTasks.md
   let resize = TaskDefinition("resize") { (path: String, widths: [Int]) in
     let context = JobContext.current
     for (index, width) in widths.enumerated() {
@@ -40,6 +40,6 @@ func taskHandler() {
     }
     context?.enqueueWithAck(try publish.job(path))
   }
-  // end
+  // end snippet
   _ = resize
 }

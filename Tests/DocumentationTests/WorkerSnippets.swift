@@ -10,7 +10,7 @@ private let greet = TaskDefinition("greet") { (name: String) in "hello \(name)" 
 private func pageSomebody(_ text: String) async {}
 
 func workerOverview() async throws {
-  // snippet
+  // snippet Sources/Client/NuvomWorker/NuvomWorker.docc/NuvomWorker.md
   let client = NuvomClient()
   let worker = try Worker(client: client, tasks: [greet], configuration: .init(concurrency: 20))
   let group = ServiceGroup(
@@ -18,19 +18,19 @@ func workerOverview() async throws {
       services: [.init(service: client), .init(service: worker)], gracefulShutdownSignals: [.sigterm, .sigint],
       logger: logger))
   try await group.run()
-  // end
+  // end snippet
 }
 
 func workerQueues() -> WorkerConfiguration {
-  // snippet
+  // snippet Sources/Client/NuvomWorker/NuvomWorker.docc/NuvomWorker.md
   var configuration = WorkerConfiguration(concurrency: 20)
   configuration.queues = .weighted(["mail": 3, "reports": 1])
-  // end
+  // end snippet
   return configuration
 }
 
 func workerMiddleware(_ client: NuvomClient) throws {
-  // snippet
+  // snippet Sources/Client/NuvomWorker/NuvomWorker.docc/NuvomWorker.md
   struct Alarm: WorkerMiddleware {
     func handle(_ context: JobContext, next: @Sendable () async throws -> [UInt8]?) async throws -> [UInt8]? {
       do {
@@ -43,6 +43,6 @@ func workerMiddleware(_ client: NuvomClient) throws {
   }
 
   let worker = try Worker(client: client, tasks: [greet], middleware: Worker.defaultMiddleware + [Alarm()])
-  // end
+  // end snippet
   _ = worker
 }

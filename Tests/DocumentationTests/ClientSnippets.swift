@@ -9,7 +9,7 @@ private let logger = Logger(label: "snippets")
 private func thumbnail(of bytes: [UInt8]) async throws -> [UInt8] { bytes }
 
 func clientOverview() async throws {
-  // snippet
+  // snippet Sources/Client/NuvomClient/NuvomClient.docc/NuvomClient.md
   try await NuvomClient.withClient { client in
     var job = Job(task: "thumbnail", queue: "images", payload: Array("logo.png".utf8))
     job.retention = .seconds(3_600)
@@ -17,20 +17,20 @@ func clientOverview() async throws {
     let status = try await client.wait(for: receipt.id)
     print(status.state)
   }
-  // end
+  // end snippet
 }
 
 func clientAsService() async throws {
-  // snippet
+  // snippet Sources/Client/NuvomClient/NuvomClient.docc/NuvomClient.md
   let client = NuvomClient(configuration: .init(address: "127.0.0.1:8866", name: "shop"))
   let group = ServiceGroup(
     configuration: .init(services: [.init(service: client)], gracefulShutdownSignals: [.sigterm], logger: logger))
   try await group.run()
-  // end
+  // end snippet
 }
 
 func clientSettling(_ client: NuvomClient) async throws {
-  // snippet
+  // snippet Sources/Client/NuvomClient/NuvomClient.docc/NuvomClient.md
   for job in try await client.dequeue(queues: ["images"], maximum: 10, wait: .seconds(30)).jobs {
     do {
       let digest = try await thumbnail(of: job.payload)
@@ -39,20 +39,20 @@ func clientSettling(_ client: NuvomClient) async throws {
       try await client.nack(job, NackReason(type: "\(type(of: error))", message: "\(error)"))
     }
   }
-  // end
+  // end snippet
 }
 
 func clientMulti(_ client: NuvomClient, _ job: LeasedJob, _ digest: [UInt8]) async throws {
-  // snippet
+  // snippet Sources/Client/NuvomClient/NuvomClient.docc/NuvomClient.md
   try await client.multi { operations in
     operations.ack(job, result: digest)
     operations.enqueue(Job(task: "publish", payload: digest))
   }
-  // end
+  // end snippet
 }
 
 func readmeJobs() async throws {
-  // snippet
+  // snippet README.md
   try await NuvomClient.withClient { client in
     var job = try Job(task: "greet", arguments: ["Ada"])
     job.retention = .seconds(3_600)
@@ -64,5 +64,5 @@ func readmeJobs() async throws {
     }
     print(try await client.get(receipt.id).state)
   }
-  // end
+  // end snippet
 }
