@@ -30,6 +30,11 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
+/// A library of swift-syntax, for who asks for the trait `Macros`; without it swift-syntax is not even fetched.
+func swiftSyntax(_ name: String) -> Target.Dependency {
+  .product(name: name, package: "swift-syntax", condition: .when(traits: ["Macros"]))
+}
+
 let package = Package(
   name: "nuvom",
   platforms: [.macOS(.v15)],
@@ -38,9 +43,15 @@ let package = Package(
     .library(name: "NuvomTasks", targets: ["NuvomTasks"]),
     .library(name: "NuvomWorker", targets: ["NuvomWorker"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
+    .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
     .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
     .library(name: "_NuvomBroker", targets: ["NuvomModel", "NuvomEngine", "NuvomBroker", "CPlatform"]),
+  ],
+  traits: [
+    .trait(
+      name: "Macros",
+      description: "What needs swift-syntax, which takes minutes to build: @NuvomTask and nuvom-discover.")
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -51,6 +62,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/swiftlang/swift-syntax", "603.0.0"..<"604.0.0"),
   ],
   targets: [
     // C: what Swift cannot say itself.
@@ -81,10 +93,20 @@ let package = Package(
     module("Client", "NuvomWorker", ["NuvomTasks", logging, metrics, tracing, lifecycle]),
 
     // Tools: arguments and terminal.
+    module("Tools", "NuvomDiscovery", [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .executableTarget(
+      name: "nuvom-discover",
+      dependencies: [
+        "NuvomDiscovery", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftParser"), swiftSyntax("SwiftParserDiagnostics"),
+      ],
+      path: "Sources/Tools/nuvom-discover", swiftSettings: strict),
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomStorage", "NuvomDiscovery", "MessagePack", "CPlatform", nio, logging,
+        lifecycle,
+        unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -121,7 +143,8 @@ let package = Package(
         "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
-    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
+    tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL"]),
+    tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
