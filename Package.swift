@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import CompilerPluginSupport
 import PackageDescription
 
 /// Every Swift target: Swift 6 language mode, and a warning is an error.
@@ -68,6 +69,7 @@ let package = Package(
     // C: what Swift cannot say itself.
     .target(name: "CMessagePack", path: "Sources/C/CMessagePack"),
     .target(name: "CPlatform", path: "Sources/C/CPlatform"),
+    .target(name: "CLinkedTasks", path: "Sources/C/CLinkedTasks"),
 
     // Core: pure. No clock, no file, no socket.
     module("Core", "NuvomModel"),
@@ -89,7 +91,21 @@ let package = Package(
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
     module(
       "Client", "NuvomClient", ["NuvomConnection", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
-    module("Client", "NuvomTasks", ["NuvomClient", "NuvomModel", "MessagePack", logging, tracing]),
+    module(
+      "Client", "NuvomTaskExpansion",
+      [
+        swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxBuilder"), swiftSyntax("SwiftSyntaxMacros"),
+        swiftSyntax("SwiftDiagnostics"), swiftSyntax("SwiftParser"),
+      ]),
+    .macro(
+      name: "NuvomMacros", dependencies: ["NuvomTaskExpansion", swiftSyntax("SwiftCompilerPlugin")],
+      path: "Sources/Client/NuvomMacros", swiftSettings: strict),
+    module(
+      "Client", "NuvomTasks",
+      [
+        "NuvomClient", "NuvomModel", "MessagePack", "CLinkedTasks", logging, tracing,
+        .target(name: "NuvomMacros", condition: .when(traits: ["Macros"])),
+      ]),
     module("Client", "NuvomWorker", ["NuvomTasks", logging, metrics, tracing, lifecycle]),
 
     // Tools: arguments and terminal.
@@ -142,6 +158,12 @@ let package = Package(
       [
         "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+      ]),
+    tests(
+      "NuvomTaskExpansionTests",
+      [
+        "NuvomTaskExpansion", swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxMacros"),
+        swiftSyntax("SwiftSyntaxMacroExpansion"), swiftSyntax("SwiftParser"),
       ]),
     tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL"]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
