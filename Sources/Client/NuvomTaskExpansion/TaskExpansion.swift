@@ -76,8 +76,8 @@
     /// async, throws or belongs to an actor.
     private var converted: String {
       let labels = function.parameters.map { "\($0.label ?? "_"):" }.joined()
-      let types = function.parameters.map { "\($0.type)" }.joined(separator: ", ")
-      return "(\(function.token)\(labels.isEmpty ? "" : "(\(labels))") as @Sendable (\(types)) async throws -> "
+      let types = function.parameters.map { "\($0.writtenType)" }.joined(separator: ", ")
+      return "(\(function.token)\(labels.isEmpty ? "" : "(\(labels))") as (\(types)) async throws -> "
         + "\(function.result?.description ?? "Swift.Void"))"
     }
 

@@ -12,6 +12,8 @@
       var plainName: String
       /// Without `sending` and the like.
       var type: TypeSyntax
+      /// With it.
+      var writtenType: TypeSyntax
       var defaultValue: ExprSyntax?
 
       /// By which name it travels, and is asked for.
@@ -137,7 +139,7 @@
         if let label, !labels.insert(Parameter.plain(label)).inserted { no(.sameLabel(Parameter.plain(label)), label) }
         parameters.append(
           Parameter(
-            label: label.map(Self.written), plainName: said, type: type,
+            label: label.map(Self.written), plainName: said, type: type, writtenType: parameter.type.trimmed,
             defaultValue: parameter.defaultValue?.value.trimmed)
         )
       }
