@@ -121,8 +121,7 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomServer", "NuvomClient", "NuvomStorage", "NuvomDiscovery", "MessagePack", "CPlatform", nio, logging,
-        lifecycle,
-        unixSignals,
+        lifecycle, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),

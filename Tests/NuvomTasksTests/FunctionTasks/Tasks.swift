@@ -6,6 +6,7 @@
   @NuvomTask
   func plainSum(a: Int, b: Int) -> Int { a + b }
 
+  /// A task of a library's, with labels of all kinds.
   @NuvomTask("images.resize", retries: 4, timeout: .seconds(60), queue: "images", tags: ["image"])
   public func resize(_ path: String, to width: Int = 80, height: Int? = nil, sharp isSharp: Bool) async throws -> String
   {
@@ -49,14 +50,20 @@
     return 7
   }
 
+  /// Tasks as members.
   public enum Images {
+    /// Named as what the generated type has, too.
     public struct Input: Codable, Sendable, Equatable {
       var side: Int
+      /// A side.
       public init(side: Int) { self.side = side }
     }
+    /// Named as what the generated type has, too.
     public struct Output: Codable, Sendable, Equatable { var area: Int }
+    /// A default that is no literal.
     public static let standard = 3
 
+    /// A static task.
     @NuvomTask
     public static func area(of input: Input, times: Int = standard) -> Output {
       Output(area: input.side * input.side * times)
