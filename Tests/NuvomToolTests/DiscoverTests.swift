@@ -7,52 +7,58 @@ import Testing
 extension ProgramTests {
   /// `nuvom discover` without the parser, and `nuvom list tasks`, which needs none.
   @Suite struct DiscoverTests {
-    /// The program where no parser is beside it.
-    private func lonelyNuvom(_ workspace: Workspace) throws -> String {
-      try FileManager.default.createDirectory(atPath: workspace.file("bin"), withIntermediateDirectories: true)
-      try FileManager.default.copyItem(atPath: Program.executable.path, toPath: workspace.file("bin/nuvom"))
-      return workspace.file("bin/nuvom")
-    }
+    /// A directory with the program, where no parser is beside it; removed with this. Links, since a file that was just written cannot be run
+    /// while another test's process is being started, which holds it open.
+    private final class Installed {
+      let directory: URL
+      var nuvom: String { directory.appendingPathComponent("nuvom").path }
 
-    private func writeScript(_ workspace: Workspace, _ name: String, _ script: String) throws {
-      try workspace.write("#!/bin/sh\n\(script)\n", to: name)
-      try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: workspace.file(name))
+      init() throws {
+        directory = try Program.executable.deletingLastPathComponent().appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        try FileManager.default.linkItem(atPath: Program.executable.path, toPath: nuvom)
+      }
+
+      deinit { try? FileManager.default.removeItem(at: directory) }
     }
 
     @Test("Without the parser there is help, and an error that says how to get it")
     func missing() throws {
       let workspace = try Workspace()
-      let nuvom = try lonelyNuvom(workspace)
+      let installed = try Installed()
       let path = ["PATH": "/usr/bin:/bin"]
-      let ended = try workspace.nuvom(["discover", "tasks"], environment: path, executable: nuvom)
+      let ended = try workspace.nuvom(["discover", "tasks"], environment: path, executable: installed.nuvom)
       #expect(ended.status == 66 && ended.error.contains("make tools") && ended.output.isEmpty, "\(ended)")
       for command in [["discover", "--help"], ["discover", "tasks", "--help"]] {
-        let help = try workspace.nuvom(command, environment: path, executable: nuvom)
+        let help = try workspace.nuvom(command, environment: path, executable: installed.nuvom)
         #expect(help.status == 0 && help.output.contains("nuvom"), "\(help)")
       }
-      let help = try workspace.nuvom(["discover", "tasks", "--help"], environment: path, executable: nuvom)
+      let help = try workspace.nuvom(["discover", "tasks", "--help"], environment: path, executable: installed.nuvom)
       #expect(help.output.contains("--include") && help.output.contains(".nuvomignore"))
-      let wrong = try workspace.nuvom(["discover", "tasks", "--colour"], environment: path, executable: nuvom)
+      let wrong = try workspace.nuvom(
+        ["discover", "tasks", "--colour"], environment: path, executable: installed.nuvom)
       #expect(wrong.status == 64)
     }
 
     @Test("The parser beside nuvom goes before the one on PATH; it is given the arguments, and its status is nuvom's")
     func handsOver() throws {
       let workspace = try Workspace()
-      let nuvom = try lonelyNuvom(workspace)
-      try writeScript(workspace, "other/nuvom-discover", #"printf 'PATH'; printf '|%s' "$@"; exit 7"#)
-      let path = ["PATH": "\(workspace.file("none")):\(workspace.file("other")):/usr/bin:/bin"]
-      let arguments = [
-        "discover", "tasks", "--root=-x y", "--include", "a", "--include", "b", "--exclude=c", "--json",
-      ]
-      let far = try workspace.nuvom(arguments, environment: path, executable: nuvom)
-      #expect(far.status == 7 && far.output == "PATH|tasks|--root=-x y|--include=a|--include=b|--exclude=c|--json")
-      try writeScript(workspace, "bin/nuvom-discover", "echo beside")
+      let installed = try Installed()
+      try workspace.write("", to: "other/empty")
       try FileManager.default.createSymbolicLink(
-        atPath: workspace.file("link"), withDestinationPath: workspace.file("bin/nuvom"))
-      for executable in [nuvom, workspace.file("link")] {
+        atPath: workspace.file("other/nuvom-discover"), withDestinationPath: "/bin/echo")
+      let path = ["PATH": "\(workspace.file("none")):\(workspace.file("other")):/usr/bin:/bin"]
+      let arguments = ["discover", "tasks", "--root=-x y", "--include", "a", "--include", "b", "--exclude=c", "--json"]
+      let far = try workspace.nuvom(arguments, environment: path, executable: installed.nuvom)
+      #expect(
+        far.status == 0 && far.output == "tasks --root=-x y --include=a --include=b --exclude=c --json\n", "\(far)")
+      try FileManager.default.createSymbolicLink(
+        atPath: installed.directory.appendingPathComponent("nuvom-discover").path, withDestinationPath: "/bin/false")
+      try FileManager.default.createSymbolicLink(
+        atPath: workspace.file("link"), withDestinationPath: installed.nuvom)
+      for executable in [installed.nuvom, workspace.file("link")] {
         let near = try workspace.nuvom(["discover", "tasks"], environment: path, executable: executable)
-        #expect(near.status == 0 && near.output == "beside\n")
+        #expect(near.status == 1 && near.output.isEmpty && near.error.isEmpty, "\(near)")
       }
     }
 
