@@ -2,8 +2,8 @@ import CLinkedTasks
 
 /// The tasks that `@NuvomTask` made of functions, in this program and in all libraries that are linked into it: nobody registers them.
 ///
-/// Each expansion leaves the address of a function in a section of the executable, which the linker joins; this calls them. Of a
-/// library that is linked as an archive, files that nothing else refers to are not part of the program, and neither are their tasks.
+/// Each expansion leaves the address of a function in a section of the executable, which the linker joins; this calls them. Tasks of a library that is
+/// loaded at run time (SwiftPM's `.dynamic`) are not among them: pass those to the worker.
 ///
 /// - Returns: the tasks by name; two of one name are both among them.
 public func linkedTasks() -> [any RunnableTask] {
