@@ -1,14 +1,15 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test build bench bench-full bench-packages instructions docs format clean packages
+.PHONY: help demo example test build tools bench bench-full bench-packages instructions docs format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks Benchmarks/transport
 
 # With Swift's libraries inside, the executable runs where no Swift is installed. And it does not check each access to a class's property for
 # overlapping ones: that is for the tests, which do; SwiftNIO's classes would pay 6 % of a small request for it.
-RELEASE := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib) -Xswiftc -enforce-exclusivity=unchecked
+STATIC := $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
+RELEASE := $(STATIC) -Xswiftc -enforce-exclusivity=unchecked
 
 help: ## Show this list
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -27,6 +28,11 @@ test: packages ## Check the format, build with warnings as errors, run all tests
 build: packages ## Build nuvom and the example for release
 	@swift build -c release $(RELEASE) --product nuvom
 	@swift build -c release $(RELEASE) --product checksums
+
+# For debug: in release, its parser alone takes seven minutes. A build folder of its own, so that no other build is done anew for its options.
+tools: build ## Build nuvom-discover too, the parser of `nuvom discover`, beside nuvom
+	@swift build --scratch-path .build/tools --traits Macros $(STATIC) --product nuvom-discover
+	@cp .build/tools/debug/nuvom-discover .build/release/nuvom-discover
 
 bench: bench-packages ## Compare with beanstalkd and Redis on this machine, where there are goals (under 10 minutes)
 	@Benchmarks/compare.py --short

@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import CompilerPluginSupport
 import PackageDescription
 
 /// Every Swift target: Swift 6 language mode, and a warning is an error.
@@ -30,6 +31,11 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
+/// A library of swift-syntax, for who asks for the trait `Macros`; without it swift-syntax is not even fetched.
+func swiftSyntax(_ name: String) -> Target.Dependency {
+  .product(name: name, package: "swift-syntax", condition: .when(traits: ["Macros"]))
+}
+
 let package = Package(
   name: "nuvom",
   platforms: [.macOS(.v15)],
@@ -39,9 +45,15 @@ let package = Package(
     .library(name: "NuvomWorker", targets: ["NuvomWorker"]),
     .library(name: "NuvomTestKit", targets: ["NuvomTestKit"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
+    .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
     .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
     .library(name: "_NuvomBroker", targets: ["NuvomModel", "NuvomEngine", "NuvomBroker", "CPlatform"]),
+  ],
+  traits: [
+    .trait(
+      name: "Macros",
+      description: "What needs swift-syntax, which takes minutes to build: @NuvomTask and nuvom-discover.")
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -52,11 +64,13 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/swiftlang/swift-syntax", "603.0.0"..<"604.0.0"),
   ],
   targets: [
     // C: what Swift cannot say itself.
     .target(name: "CMessagePack", path: "Sources/C/CMessagePack"),
     .target(name: "CPlatform", path: "Sources/C/CPlatform"),
+    .target(name: "CLinkedTasks", path: "Sources/C/CLinkedTasks"),
 
     // Core: pure. No clock, no file, no socket.
     module("Core", "NuvomModel"),
@@ -78,7 +92,21 @@ let package = Package(
     module("Client", "NuvomConnection", ["NuvomModel", "MessagePack"]),
     module(
       "Client", "NuvomClient", ["NuvomConnection", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
-    module("Client", "NuvomTasks", ["NuvomClient", "NuvomModel", "MessagePack", logging, tracing]),
+    module(
+      "Client", "NuvomTaskExpansion",
+      [
+        swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxBuilder"), swiftSyntax("SwiftSyntaxMacros"),
+        swiftSyntax("SwiftDiagnostics"), swiftSyntax("SwiftParser"),
+      ]),
+    .macro(
+      name: "NuvomMacros", dependencies: ["NuvomTaskExpansion", swiftSyntax("SwiftCompilerPlugin")],
+      path: "Sources/Client/NuvomMacros", swiftSettings: strict),
+    module(
+      "Client", "NuvomTasks",
+      [
+        "NuvomClient", "NuvomModel", "MessagePack", "CLinkedTasks", logging, tracing,
+        .target(name: "NuvomMacros", condition: .when(traits: ["Macros"])),
+      ]),
     module("Client", "NuvomWorker", ["NuvomTasks", logging, metrics, tracing, lifecycle]),
 
     // Testing: what users test their tasks with.
@@ -90,10 +118,19 @@ let package = Package(
       ]),
 
     // Tools: arguments and terminal.
+    module("Tools", "NuvomDiscovery", [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .executableTarget(
+      name: "nuvom-discover",
+      dependencies: [
+        "NuvomDiscovery", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftParser"), swiftSyntax("SwiftParserDiagnostics"),
+      ],
+      path: "Sources/Tools/nuvom-discover", swiftSettings: strict),
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomStorage", "NuvomDiscovery", "MessagePack", "CPlatform", nio, logging,
+        lifecycle, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -131,7 +168,14 @@ let package = Package(
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
-    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
+    tests(
+      "NuvomTaskExpansionTests",
+      [
+        "NuvomTaskExpansion", swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxMacros"),
+        swiftSyntax("SwiftSyntaxMacroExpansion"), swiftSyntax("SwiftParser"),
+      ]),
+    tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL"]),
+    tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),

@@ -54,6 +54,13 @@ struct SourceRulesTests {
       reason: "a test's broker has no socket and no disk, and knows no test framework"),
     ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
     ImportRule(
+      folder: "Tools/NuvomDiscovery", forbidden: ["Nuvom*", "NIO*"],
+      reason:
+        "the manifest is read by `nuvom`, which has no parser, and written by `nuvom-discover`, which has no client"),
+    ImportRule(
+      folder: "Tools/nuvom-discover", forbidden: ["NuvomClient", "NuvomServer", "NuvomStorage", "NIO*"],
+      reason: "discovery reads files and nothing else"),
+    ImportRule(
       folder: "Client/NuvomConnection", forbidden: ["NIO*", "Foundation*", "Glibc", "Dispatch"],
       reason: "the connection is a pure state machine"),
   ]
@@ -66,6 +73,21 @@ struct SourceRulesTests {
       for module in file.imports where rule.forbids(module) {
         Issue.record("\(file.path) imports \(module), but \(rule.reason)")
       }
+    }
+  }
+
+  @Test("swift-syntax is imported only where the trait Macros asks for it, within `#if Macros`")
+  func swiftSyntax() throws {
+    let parts = [
+      "SwiftSyntax", "SwiftParser", "SwiftDiagnostics", "SwiftCompilerPlugin", "SwiftIfConfig", "SwiftOperators",
+    ]
+    let may = ["Client/NuvomTaskExpansion/", "Client/NuvomMacros/", "Tools/nuvom-discover/"]
+    for file in try SourceFile.all(below: "") {
+      guard let module = file.imports.first(where: { module in parts.contains { module.hasPrefix($0) } }) else {
+        continue
+      }
+      #expect(may.contains { file.path.hasPrefix($0) }, "\(file.path) imports \(module), which takes minutes to build")
+      #expect(file.text.hasPrefix("#if Macros\n"), "\(file.path) imports \(module) also without the trait Macros")
     }
   }
 

@@ -23,7 +23,10 @@ final class Workspace {
 
   func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: file(name)) }
 
+  /// Makes the directories that it is in, if need be.
   func write(_ text: String, to name: String) throws {
+    let directory = URL(fileURLWithPath: file(name)).deletingLastPathComponent()
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     try Data(text.utf8).write(to: URL(fileURLWithPath: file(name)))
   }
 
@@ -38,11 +41,12 @@ final class Workspace {
   /// Runs the program to its end.
   @discardableResult
   func nuvom(
-    _ arguments: [String], environment: [String: String] = [:], input: String = ""
+    _ arguments: [String], environment: [String: String] = [:], input: String = "", executable: String? = nil
   ) throws -> Ended {
     try write(input, to: "stdin")
     for name in ["stdout", "stderr"] { try write("", to: name) }
     let program = try Program(self, arguments, environment)
+    if let executable { program.process.executableURL = URL(fileURLWithPath: executable) }
     program.process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: file("stdin")))
     program.process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: file("stdout")))
     program.process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: file("stderr")))
@@ -72,9 +76,16 @@ struct Program {
   let process = Process()
   private let ended = DispatchSemaphore(value: 0)
 
+  /// Where it was built: beside the tests.
+  static var executable: URL {
+    get throws {
+      let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+      return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("nuvom")
+    }
+  }
+
   init(_ workspace: Workspace, _ arguments: [String], _ environment: [String: String]) throws {
-    let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("nuvom")
+    process.executableURL = try Self.executable
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: workspace.path)
     // What the person who runs the tests has set is not the tests' business.

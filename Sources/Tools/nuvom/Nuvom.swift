@@ -38,6 +38,7 @@ struct Nuvom: AsyncParsableCommand {
           DequeueCommand.self, AckCommand.self, NackCommand.self, ReleaseCommand.self, ExtendCommand.self,
           ProgressCommand.self,
         ]),
+      CommandGroup(name: "Sources", subcommands: [DiscoverCommand.self, ListCommand.self]),
       CommandGroup(
         name: "Operator",
         subcommands: [
