@@ -50,7 +50,7 @@ struct LeaseTests {
       do { try await Task.sleep(for: .seconds(3_600)) } catch { await cancelled.happen() }
     }
     try await withTestWorker([task], middleware: [Noting { reason in seen.withLock { $0.append(reason) } }]) {
-      broker, _ in
+      broker in
       let handle = try await task.delay(1)
       try await broker.expect(.delivered, handle.id)
       broker.faults.lose(.extend, times: 100)
@@ -71,7 +71,7 @@ struct LeaseTests {
       do { try await Task.sleep(for: .seconds(3_600)) } catch { await cancelled.happen() }
     }
     try await withTestWorker([task], middleware: [Noting { reason in seen.withLock { $0.append(reason) } }]) {
-      broker, worker in
+      broker in
       let handle = try await task.delay(1)
       try await broker.expect(.delivered, handle.id)
       #expect(try await handle.cancel())
