@@ -22,13 +22,13 @@ final class Producer: Sendable {
   func run(_ client: NuvomClient) async throws {
     var number = 0
     while !state.withLock(\.isStopped) {
-      // A job comes to at least four lines: its own two and its child's.
-      try await pulse.wait(until: 4 * jobs.count - 400)
       number += 4
       var ids = try await CrashTasks.parent.map([number, number + 1, number + 2], on: client).map(\.id)
       ids.append(try await CrashTasks.parent.delay(number + 3, on: client).id)
       if number % 24 == 0 { ids.append(try await CrashTasks.doomed.delay(number, on: client).id) }
       state.withLock { $0.jobs += ids }
+      // Four jobs come to at least eight lines, or sixteen with their children: the producer stays ahead, whatever goes wrong.
+      try await pulse.wait(until: pulse.count + 8)
     }
   }
 }
