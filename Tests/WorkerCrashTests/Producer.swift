@@ -21,6 +21,7 @@ final class Producer: Sendable {
 
   func run(_ client: NuvomClient) async throws {
     var number = 0
+    var lines = 0
     while !state.withLock(\.isStopped) {
       number += 4
       var ids = try await CrashTasks.parent.map([number, number + 1, number + 2], on: client).map(\.id)
@@ -28,7 +29,8 @@ final class Producer: Sendable {
       if number % 24 == 0 { ids.append(try await CrashTasks.doomed.delay(number, on: client).id) }
       state.withLock { $0.jobs += ids }
       // Four jobs come to at least eight lines, or sixteen with their children: the producer stays ahead, whatever goes wrong.
-      try await pulse.wait(until: pulse.count + 8)
+      lines += 8
+      try await pulse.wait(until: lines)
     }
   }
 }
@@ -55,9 +57,9 @@ extension NuvomClient {
     try await each(of: jobs) { try await self.get($0) }
   }
 
-  /// The same when each is finished, or after a minute.
+  /// The same when each is finished, or after half a minute, which stands for "never".
   func ends(of jobs: some Collection<JobID>) async throws -> [JobStatus] {
-    try await each(of: jobs) { try await self.wait(for: $0, upTo: .seconds(60)) }
+    try await each(of: jobs) { try await self.wait(for: $0, upTo: .seconds(30)) }
   }
 
   private func each(

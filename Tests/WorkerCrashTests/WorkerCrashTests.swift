@@ -72,6 +72,7 @@ struct WorkerCrashTests {
       childEnds = try await client.ends(of: ids)
       children = try await client.queue(CrashTasks.child.policy.queue)
     } while children.summary.ready + children.summary.delayed + children.summary.leased > 0
+      && (ends + childEnds).allSatisfy { $0.finishedAtMilliseconds != nil }
 
     var history = WorkerHistory(try fleet.journals())
     history.checkOrigin(enqueued: Set(jobs.map(\.rawValue)))
