@@ -127,7 +127,7 @@ let package = Package(
     tests(
       "NuvomWorkerTests",
       [
-        "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
+        "NuvomWorker", "NuvomServer", "BrokerProcess", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),

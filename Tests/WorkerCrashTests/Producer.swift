@@ -59,7 +59,8 @@ extension NuvomClient {
 
   /// The same when each is finished, or after half a minute, which stands for "never".
   func ends(of jobs: some Collection<JobID>) async throws -> [JobStatus] {
-    try await each(of: jobs) { try await self.wait(for: $0, upTo: .seconds(30)) }
+    let deadline = ContinuousClock.now + .seconds(30)
+    return try await each(of: jobs) { try await self.wait(for: $0, upTo: max(deadline - .now, .zero)) }
   }
 
   private func each(
