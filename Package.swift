@@ -164,7 +164,7 @@ let package = Package(
     tests(
       "NuvomWorkerTests",
       [
-        "NuvomWorker", "NuvomServer", logging, metrics, tracing, lifecycle,
+        "NuvomWorker", "NuvomServer", "BrokerProcess", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
@@ -179,6 +179,9 @@ let package = Package(
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
+    .executableTarget(
+      name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),
+    tests("WorkerCrashTests", ["BrokerProcess", "CrashWorker", "NuvomTasks", "MessagePack"]),
     tests("DocumentationTests", ["NuvomClient", "NuvomTasks", "NuvomWorker", logging, lifecycle]),
     tests("ArchitectureTests"),
   ]

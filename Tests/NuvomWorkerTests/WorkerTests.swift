@@ -143,7 +143,9 @@ struct WorkerTests {
   @Test("holds the timeout policy: retry", .timeLimit(.minutes(1)))
   func timeoutRetry() async throws {
     let failed = Mutex<[String]>([])
-    let hooks = TaskHooks<String>(onError: { error in failed.withLock { $0.append("\(type(of: error))") } })
+    let hooks = TaskHooks<String>(onError: { error in
+      failed.withLock { $0.append("\(type(of: error)) in attempt \(JobContext.current?.attempt ?? 0)") }
+    })
     let task = TaskDefinition(
       "t", .init(retryDelay: .zero, timeout: .milliseconds(20), timeoutPolicy: .retry), hooks: hooks
     ) { (_: Int) -> String in
@@ -154,7 +156,7 @@ struct WorkerTests {
       let handle = try await task.delay(1)
       #expect(try await handle.result() == "second time")
       #expect(try await handle.status().errors.map(\.type) == ["Timeout"])
-      #expect(failed.withLock { $0 } == ["JobTimedOut"])
+      #expect(failed.withLock { $0 } == ["JobTimedOut in attempt 1"])
     }
   }
 

@@ -6,10 +6,13 @@ import ServiceLifecycle
 let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// A real broker in this process, which keeps nothing, with a client of it.
-func withBroker(_ body: @escaping @Sendable (NuvomClient) async throws -> Void) async throws {
+func withBroker(
+  memoryLimit: Int = 1 << 30, _ body: @escaping @Sendable (NuvomClient) async throws -> Void
+) async throws {
   let (ports, listening) = AsyncStream<Int>.makeStream()
   var configuration = ServerConfiguration(version: "test")
   configuration.port = 0
+  configuration.memoryLimit = memoryLimit
   let server = NuvomServer(configuration: configuration, logger: silent) { _, port in listening.yield(port) }
   let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: silent))
   let running = Task { try await group.run() }

@@ -27,8 +27,10 @@ final class Attempt: Sendable {
   /// Whether it has ended.
   var isOver: Bool { state.withLock { $0.result != nil } }
 
-  /// Runs the handler in a Swift task of its own, and returns when the attempt has ended: perhaps before the handler has.
+  /// Runs the handler in a Swift task of its own, and returns when the attempt has ended: perhaps before the handler has. What had ended
+  /// before is not begun.
   func run(_ handler: @escaping @Sendable () async throws -> [UInt8]?) async throws -> [UInt8]? {
+    if let result = state.withLock(\.result) { return try result.get() }
     let task = Task(executorPreference: TaskPlacement.executor) { [self] in
       let result: Result<[UInt8]?, any Error>
       do { result = .success(try await handler()) } catch { result = .failure(error) }

@@ -1,11 +1,16 @@
 import NuvomTasks
 
-/// What the broker is told of an attempt that failed.
+/// What the broker is told of an attempt that failed. It is within the protocol's bounds, whatever the error says: it shares a request
+/// with the settlements of others.
 package struct AttemptFailure {
-  package let reason: NackReason
+  package var reason: NackReason
+
+  /// About how many bytes it takes on the wire.
+  var bytes: Int { reason.type.utf8.count + reason.message.utf8.count + reason.trace.utf8.count }
 
   package init(_ error: any Error, in configuration: WorkerConfiguration) {
     let place = configuration.name.isEmpty ? "" : "\nworker \(configuration.name)"
+    var reason: NackReason
     switch error {
     case let error as RemoteError:
       reason = NackReason(
@@ -21,13 +26,17 @@ package struct AttemptFailure {
     case is JobTimedOut:
       reason = NackReason(type: "Timeout", message: "\(error)", trace: place)
     default:
-      reason = NackReason(
-        type: Self.type(error), message: Self.cut("\(error)", 4_096), trace: Self.trace(error) + place)
+      reason = NackReason(type: Self.type(error), message: "\(error)", trace: Self.trace(error) + place)
     }
+    reason.type = Self.cut(reason.type, 255)
+    reason.message = Self.cut(reason.message, 4_096)
+    reason.trace = Self.cut(reason.trace, 16_384)
+    // A hundred years.
+    reason.delay = reason.delay.map { min(max($0, .zero), .seconds(36_500 * 86_400)) }
+    self.reason = reason
   }
 
-  /// The name of its type, in at most the 255 bytes that the protocol allows.
-  private static func type(_ error: any Error) -> String { cut("\(Swift.type(of: error))", 255) }
+  private static func type(_ error: any Error) -> String { "\(Swift.type(of: error))" }
 
   /// Swift's errors know nothing of where they were thrown: everything they have in them is what there is to see.
   private static func trace(_ error: any Error) -> String { cut(String(reflecting: error), 16_000) }

@@ -34,7 +34,7 @@ extension Worker {
     }
   }
 
-  /// Through the middleware to the executor, with everything set that a handler can ask for.
+  /// Through the middleware to the executor.
   private func run(_ attempt: Attempt, _ context: JobContext) async throws -> [UInt8]? {
     var next: @Sendable () async throws -> [UInt8]? = { [executor] in
       try await attempt.run { try await executor.run(context) }
@@ -44,10 +44,17 @@ extension Worker {
       next = { try await middleware.handle(context, next: inner) }
     }
     let outermost = next
-    return try await JobContext.$current.withValue(context) {
+    return try await within(context) { try await outermost() }
+  }
+
+  /// With everything set that a handler or hook can ask for.
+  private func within<Value: Sendable>(
+    _ context: JobContext, _ body: @Sendable () async throws -> Value
+  ) async rethrows -> Value {
+    try await JobContext.$current.withValue(context) {
       try await NuvomClient.$current.withValue(client) {
         try await PropagatedContext.$current.withValue(PropagatedContext(headers: context.job.headers)) {
-          try await outermost()
+          try await body()
         }
       }
     }
@@ -55,20 +62,22 @@ extension Worker {
 
   // MARK: Staying alive
 
-  /// Keeps the lease, and ends the attempt when it is lost or the timeout has passed.
+  /// Keeps the lease until the broker was told how the attempt ended, and ends the attempt when the lease is lost or the timeout has passed.
   private func watch(_ attempt: Attempt, timeout: Duration?) async {
     let job = attempt.job
     let start = clock.now
     let deadline = timeout.map { start + $0 }
     let hold = LeaseHold(renewAt: start + job.lease / 3, endsAt: start + job.lease)
-    while !attempt.isOver, !Task.isCancelled {
-      let due = min(hold.nextDue, deadline ?? .seconds(Int64.max / 2))
+    while !Task.isCancelled {
+      let limit = attempt.isOver ? nil : deadline
+      let due = min(hold.nextDue, limit ?? .seconds(Int64.max / 2))
       do { try await clock.sleep(max(due - clock.now, .zero)) } catch { return }
       let now = clock.now
-      if let timeout, let deadline, now >= deadline {
+      if let timeout, let limit, now >= limit {
         attempt.finish(.failure(JobTimedOut(timeout: timeout)))
       } else if now >= hold.endsAt {
         attempt.finish(.failure(AttemptGivenUp(.leaseLost)))
+        return
       } else if hold.beginRenewal(now: now, retryAfter: job.lease / 12) {
         // Not awaited: a connection that hangs must not delay the timeout.
         Task(executorPreference: TaskPlacement.executor) { [self] in await renew(attempt, hold, begun: now) }
@@ -102,16 +111,15 @@ extension Worker {
       await settle(attempt, .ack(job, result: result), bytes: result?.count ?? 0)
       return
     }
-    await untilTold(attempt) {
-      do {
-        try await self.client.multi { operations in
-          operations.enqueue(following)
-          operations.ack(job, result: result)
-        }
-        return nil
-      } catch let error as NuvomError where error.operation != nil {
-        return error
+    let refusal = await untilTold(attempt) {
+      try await self.client.multi { operations in
+        operations.enqueue(following)
+        operations.ack(job, result: result)
       }
+      return nil
+    }
+    if let refusal, refusal.isForGood {
+      throw PermanentError("the jobs that it enqueues with its ack were refused", cause: refusal)
     }
   }
 
@@ -121,18 +129,24 @@ extension Worker {
     case let error as AttemptGivenUp:
       if error.reason == .workerStopped { await settle(attempt, .release(job)) }
     case let error as JobTimedOut:
-      Task(executorPreference: TaskPlacement.executor) { [self] in await executor.timedOut(context, error) }
+      Task(executorPreference: TaskPlacement.executor) { [self] in
+        await within(context) { await executor.timedOut(context, error) }
+      }
       switch policy.timeoutPolicy {
       case .ignore: await settle(attempt, .ack(job, result: policy.storeResult ? [0xC0] : nil))
-      case .retry: await settle(attempt, .nack(job, AttemptFailure(error, in: configuration).reason))
+      case .retry: await nack(attempt, AttemptFailure(error, in: configuration))
       case .fail:
-        var reason = AttemptFailure(error, in: configuration).reason
-        reason.retry = false
-        await settle(attempt, .nack(job, reason))
+        var failure = AttemptFailure(error, in: configuration)
+        failure.reason.retry = false
+        await nack(attempt, failure)
       }
     default:
-      await settle(attempt, .nack(job, AttemptFailure(error, in: configuration).reason))
+      await nack(attempt, AttemptFailure(error, in: configuration))
     }
+  }
+
+  private func nack(_ attempt: Attempt, _ failure: AttemptFailure) async {
+    await settle(attempt, .nack(attempt.job, failure.reason), bytes: failure.bytes)
   }
 
   /// A task that nobody here knows: perhaps another worker does, or a later version of this one. The job comes back after a growing wait,
@@ -156,21 +170,46 @@ extension Worker {
     }
   }
 
-  /// Tells the broker how the attempt ended, again and again while its disk is full: the lease is still kept. When the broker cannot be
-  /// reached the job comes back when its lease is over.
-  private func untilTold(_ attempt: Attempt, _ tell: () async throws -> NuvomError?) async {
+  /// Tells the broker how the attempt ended, again and again while its disk is full or it is away; the lease is kept meanwhile. To tell it
+  /// twice does no harm: a token is good for one settlement. Only a worker that is stopped leaves it untold, and the job comes back when
+  /// its lease is over.
+  /// - Returns: why the broker refused it; nothing was done then.
+  @discardableResult
+  private func untilTold(_ attempt: Attempt, _ tell: () async throws -> NuvomError?) async -> NuvomError? {
+    var failures = 0
     while true {
       do {
-        guard let refusal = try await tell() else { return }
-        guard refusal.code == .diskFull || refusal.code == .memoryFull else {
-          attempt.logger.warning("the broker refused how an attempt ended", metadata: ["error": "\(refusal)"])
-          return
+        let obstacle: NuvomError
+        do {
+          guard let refusal = try await tell() else { return nil }
+          obstacle = refusal
+        } catch let error as NuvomError {
+          obstacle = error
         }
-        try await clock.sleep(refusal.retryAfter ?? .seconds(1))
+        failures += 1
+        guard obstacle.isPassing, !isStopped else {
+          attempt.logger.warning("the broker did not take how an attempt ended", metadata: ["error": "\(obstacle)"])
+          return obstacle
+        }
+        attempt.logger.warning("cannot tell how an attempt ended; trying again", metadata: ["error": "\(obstacle)"])
+        try await clock.sleep(obstacle.retryAfter ?? Self.backoff(failures))
       } catch {
         attempt.logger.error("the broker could not be told how an attempt ended", metadata: ["error": "\(error)"])
-        return
+        return nil
       }
     }
+  }
+}
+
+extension NuvomError {
+  /// Whether the same would always be refused: it asks for what cannot be.
+  fileprivate var isForGood: Bool { [.badParameters, .limitExceeded, .frameTooLarge, .crossPartition].contains(code) }
+
+  /// Whether the same may be answered otherwise later: the broker is full, or nobody knows what became of the request.
+  fileprivate var isPassing: Bool {
+    [
+      .diskFull, .memoryFull, .unreachable, .timeout, .requestForgotten, .storageUnknown, .shuttingDown,
+      .tooManyConnections,
+    ].contains(code)
   }
 }

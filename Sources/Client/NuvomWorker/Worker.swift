@@ -28,6 +28,8 @@ public final class Worker: Service, Sendable {
   private struct State {
     var hasRun = false
     var isDraining = false
+    /// Nobody waits for what runs any more.
+    var isStopped = false
     var fetching: Task<Void, any Error>?
     var attempts: [LeaseToken: Attempt] = [:]
   }
@@ -75,7 +77,8 @@ public final class Worker: Service, Sendable {
     [TracingMiddleware(), MetricsMiddleware(), LoggingMiddleware()]
   }
 
-  /// Runs jobs until a graceful shutdown, ``drain()`` or a cancellation. May be called once.
+  /// Runs jobs until a graceful shutdown, ``drain()`` or a cancellation, which ends the grace period too. A broker that is away, however
+  /// long, does not end it. May be called once.
   /// - Throws: `NuvomError` when the broker refuses this client for good; ``WorkerError``.
   public func run() async throws {
     guard state.withLock({ state in !exchange(&state.hasRun, true) }) else {
@@ -88,16 +91,17 @@ public final class Worker: Service, Sendable {
     }
     if isDraining { fetching.cancel() }
     let end = await withTaskCancellationHandler {
-      await withGracefulShutdownHandler {
+      let end = await withGracefulShutdownHandler {
         await fetching.result
       } onGracefulShutdown: {
         self.drain()
       }
+      await finish()
+      return end
     } onCancel: {
       fetching.cancel()
-      giveUp(.workerStopped)
+      stop()
     }
-    await finish()
     await executor.shutDown()
     if case .failure(let error) = end, !(error is CancellationError) { throw error }
   }
@@ -128,8 +132,7 @@ public final class Worker: Service, Sendable {
       } catch let error as NuvomError {
         failures += 1
         logger.warning("cannot take jobs; trying again", metadata: ["error": "\(error)"])
-        let backoff = Duration.milliseconds(min(5_000, 50 << min(failures, 10)))
-        try await clock.sleep(error.retryAfter ?? backoff)
+        try await clock.sleep(error.retryAfter ?? Self.backoff(failures))
       }
     }
   }
@@ -137,7 +140,12 @@ public final class Worker: Service, Sendable {
   private func start(_ job: LeasedJob) {
     slots.take()
     let attempt = Attempt(job, logger: logger)
-    state.withLock { $0.attempts[job.token] = attempt }
+    let isStopped = state.withLock { state in
+      state.attempts[job.token] = attempt
+      return state.isStopped
+    }
+    // It came while the worker was being stopped.
+    if isStopped { attempt.finish(.failure(AttemptGivenUp(.workerStopped))) }
     Task(executorPreference: TaskPlacement.executor) { [self] in
       await perform(attempt)
       _ = state.withLock { $0.attempts.removeValue(forKey: job.token) }
@@ -150,17 +158,26 @@ public final class Worker: Service, Sendable {
   private func finish() async {
     let limit = Task(executorPreference: TaskPlacement.executor) { [self] in
       try await clock.sleep(configuration.gracePeriod)
-      giveUp(.workerStopped)
+      stop()
     }
     await slots.waitUntilAllFree()
     limit.cancel()
   }
 
-  private func giveUp(_ reason: AttemptGivenUp.Reason) {
-    for attempt in state.withLock({ $0.attempts.values.sorted { $0.job.token < $1.job.token } }) {
-      attempt.finish(.failure(AttemptGivenUp(reason)))
+  /// Gives up what runs.
+  private func stop() {
+    let attempts = state.withLock { state in
+      state.isStopped = true
+      return state.attempts.values.sorted { $0.job.token < $1.job.token }
     }
+    for attempt in attempts { attempt.finish(.failure(AttemptGivenUp(.workerStopped))) }
   }
+
+  /// Whether nobody waits for what runs any more.
+  var isStopped: Bool { state.withLock(\.isStopped) }
+
+  /// The wait after so many failures to reach the broker in a row.
+  static func backoff(_ failures: Int) -> Duration { .milliseconds(min(5_000, 50 << min(failures, 10))) }
 
   /// Attempts that run now.
   public var runningJobs: Int { state.withLock { $0.attempts.count } }

@@ -9,7 +9,8 @@ public struct WorkerConfiguration: Sendable {
   /// How long a lease lasts without a sign of life, 1 s to a day, for jobs that do not bring their own. A third of it passes between two
   /// signs: a worker that dies keeps its jobs from others for this long.
   public var lease: Duration
-  /// How long what runs may take to finish when the worker is stopped.
+  /// How long what runs may take to finish when the worker is stopped. Telling the broker comes on top: nothing to speak of, or the
+  /// client's request timeout if the broker is away.
   public var gracePeriod: Duration
   /// How long an attempt may take whose job names no limit; nil: no limit.
   public var defaultTimeout: Duration?
