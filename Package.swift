@@ -52,6 +52,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    // Without its trait it leaves Foundation out.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
   ],
   targets: [
     // C: what Swift cannot say itself.
@@ -93,7 +95,9 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "MessagePack", "CPlatform", nio, logging,
+        lifecycle, unixSignals,
+        .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
