@@ -135,7 +135,7 @@ let package = Package(
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
-    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL"]),
+    tests("NuvomToolTests", ["nuvom", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),

@@ -27,7 +27,11 @@ final class CommandExecutor: JobExecutor {
     var waiting: [LeaseToken: CheckedContinuation<Void, Never>] = [:]
   }
 
-  init(_ configuration: Configuration) { self.configuration = configuration }
+  init(_ configuration: Configuration) {
+    self.configuration = configuration
+    // A command that does not read its input must not end its worker.
+    ProcessLimits.ignoreBrokenPipes()
+  }
 
   func policy(forTask name: String) -> TaskPolicy? {
     configuration.tasks.isEmpty || configuration.tasks.contains(name) ? TaskPolicy() : nil

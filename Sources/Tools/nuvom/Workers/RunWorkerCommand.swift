@@ -108,7 +108,6 @@ struct RunWorkerCommand: AsyncParsableCommand {
   private func run(
     _ executor: CommandExecutor.Configuration, _ address: BrokerAddress, _ level: Logger.Level
   ) async throws {
-    ProcessLimits.ignoreBrokenPipes()
     LoggingSystem.bootstrap { label in
       var handler = StreamLogHandler.standardError(label: label)
       handler.logLevel = level

@@ -48,7 +48,8 @@ enum SwiftTool {
     do {
       return try await body()
     } catch let error as SubprocessError {
-      throw Failure(.missing, "`swift` cannot be run: \(error); install it from swift.org, and have it on the PATH")
+      throw Failure(
+        .missing, "`swift` cannot be run; install it from swift.org, and have it on the PATH; cause: \(error)")
     }
   }
 

@@ -42,7 +42,6 @@ struct TestRunCommand: AsyncParsableCommand {
     }
     let job = try TestJob(String(decoding: PayloadSource.file(file), as: UTF8.self))
     configuration.broker = try await broker.settings()[.connect].read(ClientOptions.address)
-    ProcessLimits.ignoreBrokenPipes()
     let executor = CommandExecutor(configuration)
     for attempt in 1...job.maximumAttempts {
       do {
