@@ -95,7 +95,8 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "MessagePack", "CPlatform", nio, logging,
+        "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "MessagePack", "CPlatform", nio,
+        logging,
         lifecycle, unixSignals,
         .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

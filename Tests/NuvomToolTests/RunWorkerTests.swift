@@ -239,7 +239,7 @@ extension ProgramTests {
       let started = try NamedPipe(workspace, "started")
       let go = try NamedPipe(workspace, "go")
       let pending = try enqueue(["task", "--queue", "later", "--delay", "1h"])
-      #expect(try broker.run(["status", pending]).output.hasPrefix("🕒 PENDING (attempt 0 of 3, next at 2"))
+      #expect(try broker.run(["status", pending]).output.hasPrefix("🕒 PENDING (not tried yet, next at 2"))
       let id = try enqueue(["task", "--max-attempts", "1"])
       let worker = try worker("echo $NUVOM_LEASE_TOKEN > started; read word < go; echo $word >&2; test $word = good")
       let token = try started.line()
@@ -278,6 +278,32 @@ extension ProgramTests {
       let raw = try broker.run(["inspect", "job", id, "--format", "raw"]).json()
       #expect(try raw == JSONText.read(json) && raw == broker.ask(["get", id]))
       #expect(try broker.run(["inspect", "job", "1"]).status == 1)
+    }
+
+    @Test("The README's example of a shell script does what it says")
+    func readme() throws {
+      let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+      let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
+      let parts = readme.components(separatedBy: "### From a shell script\n")
+      let script = try #require(parts.last?.components(separatedBy: "```sh\n")[1].components(separatedBy: "```")[0])
+      try workspace.write("a\n", to: "README.md")
+      try workspace.write("trap 'kill $!' EXIT\n" + script, to: "example.sh")
+      let ended = try workspace.shell("sh -e example.sh 2> errors", broker: broker)
+      #expect(ended.status == 0, "\(ended)")
+      let sum = "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7"
+      #expect(ended.output.hasSuffix("✅ SUCCESS: \"\(sum)  README.md\"\n"), "\(ended)")
+    }
+
+    @Test("A command that closes its output and goes on is still its job's, to its end or its timeout")
+    func silent() throws {
+      let pids = try NamedPipe(workspace, "pids")
+      let worker = try worker(
+        "exec >&- 2>&-; echo $$ > pids; test $NUVOM_TASK = short && exec sleep 0.1; exec sleep 1000")
+      let long = try enqueue(["long", "--max-attempts", "1", "--timeout", "300ms"])
+      let process = try pids.line()
+      #expect(try error(try finished(long, worker)).text("type") == "Timeout" && !isRunning(process))
+      #expect(try finished(try enqueue(["short"]), worker).text("state") == "succeeded")
     }
 
     @Test("A broker that is not there yet is waited for")

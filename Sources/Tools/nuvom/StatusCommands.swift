@@ -82,7 +82,7 @@ struct InspectJobCommand: AsyncParsableCommand {
 extension JobStatus {
   /// What is to be said first.
   var headline: (word: String, line: String) {
-    let tries = "attempt \(attempt) of \(maximumAttempts)"
+    let tries = attempt == 0 ? "not tried yet" : "attempt \(attempt) of \(maximumAttempts)"
     switch state {
     case .succeeded:
       return ("SUCCESS", "✅ SUCCESS" + (result.map { ": \(Output.payload($0, limit: 2_000))" } ?? ""))
