@@ -42,6 +42,20 @@ final class RunningWorker {
   }
 }
 
+extension RunningBroker {
+  /// Enqueues a job that is kept when it is finished; its id.
+  func enqueue(_ arguments: [String]) throws -> String {
+    try ask(["enqueue"] + arguments + ["--retention", "1h"]).text("id")
+  }
+
+  /// The job, when it is finished.
+  func finished(_ id: String, _ worker: RunningWorker) throws -> MessageValue {
+    let ended = try run(["wait", id, "--timeout", "1m", "--json"])
+    try #require(ended.status != 75, "\(ended)\(worker.log)")
+    return try ended.json()
+  }
+}
+
 /// A pipe with a name, by which scripts and a test tell each other where they are.
 final class NamedPipe {
   private let descriptor: Int32

@@ -1,5 +1,6 @@
 import Glibc
 import Subprocess
+import Synchronization
 
 /// One run of a shell command, from its start to the end of all processes in its group.
 struct CommandProcess: Sendable {
@@ -32,12 +33,28 @@ struct CommandProcess: Sendable {
   ///
   /// - Throws: `SubprocessError` if it cannot be started; `CancellationError`.
   func run(input: [UInt8]) async throws -> Ended {
+    let group = ProcessGroup()
+    // A Swift task of its own, which is not cancelled: a command that says something while it ends must find its output open.
+    let running = Task { try await run(input, in: group) }
+    let ended = try await withTaskCancellationHandler {
+      try await running.value
+    } onCancel: {
+      group.endSoon()
+      Task {
+        // Nobody cancels it.
+        try? await Task.sleep(for: patience)
+        group.kill()
+      }
+    }
+    try Task.checkCancellation()
+    return ended
+  }
+
+  private func run(_ input: [UInt8], in group: ProcessGroup) async throws -> Ended {
     var options = PlatformOptions()
     options.processGroupID = 0
-    options.teardownSequence = [.send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: patience)]
-    var group: ProcessGroup?
-    // What the command left in the background holds its output open, and would outlive its job.
-    defer { group?.kill() }
+    // What the command left in the background would outlive its job.
+    defer { group.end() }
     let changes = environment.map { name, value -> (Environment.Key, String?) in
       (Environment.Key(stringLiteral: name), value)
     }
@@ -46,8 +63,7 @@ struct CommandProcess: Sendable {
       environment: .inherit.updating(Dictionary(changes) { $1 }), platformOptions: options, input: .inputWriter,
       output: .sequence, error: .sequence
     ) { execution in
-      let running = ProcessGroup(id: execution.processIdentifier.value)
-      group = running
+      group.begin(execution.processIdentifier.value)
       async let errorOutput = Self.end(of: execution.standardError)
       async let written: Void = Self.write(input, to: execution.standardInputWriter)
       var output: [UInt8]? = []
@@ -55,15 +71,14 @@ struct CommandProcess: Sendable {
         guard let count = output?.count else { continue }
         if count + buffer.count > outputLimit {
           output = nil
-          running.kill()
+          group.kill()
         } else {
           buffer.withUnsafeBytes { output?.append(contentsOf: $0) }
         }
       }
       try await written
-      return Ended(end: .exit(0), output: output, errorOutput: try await errorOutput)
+      return (output: output, errorOutput: try await errorOutput)
     }
-    try Task.checkCancellation()
     let end: End
     switch result.terminationStatus {
     case .exited(let status): end = .exit(status)
@@ -91,10 +106,44 @@ struct CommandProcess: Sendable {
   }
 }
 
-/// The processes that a command started and that did not leave its group.
-private struct ProcessGroup {
-  let id: pid_t
+/// The processes that a command started and that did not leave its group, while it runs.
+private final class ProcessGroup: Sendable {
+  private struct State {
+    var id: pid_t?
+    var isToEnd = false
+  }
 
-  /// That none is left is what is wanted.
-  func kill() { _ = Glibc.kill(-id, SIGKILL) }
+  private let state = Mutex(State())
+
+  func begin(_ id: pid_t) {
+    state.withLock { state in
+      state.id = id
+      if state.isToEnd { Self.send(SIGTERM, to: id) }
+    }
+  }
+
+  /// Asks all to end, also if they are only about to begin.
+  func endSoon() {
+    state.withLock { state in
+      state.isToEnd = true
+      if let id = state.id { Self.send(SIGTERM, to: id) }
+    }
+  }
+
+  func kill() {
+    state.withLock { state in
+      if let id = state.id { Self.send(SIGKILL, to: id) }
+    }
+  }
+
+  /// Kills who is left. After it the number may be another's.
+  func end() {
+    state.withLock { state in
+      if let id = state.id { Self.send(SIGKILL, to: id) }
+      state.id = nil
+    }
+  }
+
+  /// That there is none left is as good.
+  private static func send(_ signal: Int32, to group: pid_t) { _ = Glibc.kill(-group, signal) }
 }
