@@ -190,7 +190,7 @@ struct WorkerTests {
     }
   }
 
-  @Test("settles an attempt that is over when its executor has stopped it, where one can")
+  @Test("settles an attempt that is over when its executor has stopped it, where one can", .timeLimit(.minutes(1)))
   func stops() async throws {
     let end = Signal()
     let executor = StoppingExecutor(end: end)
