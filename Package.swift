@@ -65,6 +65,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/swiftlang/swift-syntax", "603.0.0"..<"604.0.0"),
+    // Without its trait it leaves Foundation out.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
   ],
   targets: [
     // C: what Swift cannot say itself.
@@ -129,8 +131,9 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomStorage", "NuvomDiscovery", "MessagePack", "CPlatform", nio, logging,
-        lifecycle, unixSignals,
+        "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery", "MessagePack",
+        "CPlatform", nio, logging, lifecycle, unixSignals,
+        .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -174,7 +177,7 @@ let package = Package(
         "NuvomTaskExpansion", swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxMacros"),
         swiftSyntax("SwiftSyntaxMacroExpansion"), swiftSyntax("SwiftParser"),
       ]),
-    tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL"]),
+    tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),

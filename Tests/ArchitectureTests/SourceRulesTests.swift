@@ -36,8 +36,9 @@ struct SourceRulesTests {
       folder: "Node/NuvomStorage", forbidden: ["NIO*", "NuvomBroker", "NuvomServer", "NuvomEngine", "NuvomWire"],
       reason: "storage is files and nothing above them"),
     ImportRule(
-      folder: "Node", forbidden: ["NuvomClient", "NuvomConnection", "ArgumentParser"],
-      reason: "the broker is neither client nor tool"),
+      folder: "Node",
+      forbidden: ["NuvomClient", "NuvomConnection", "NuvomTasks", "NuvomWorker", "ArgumentParser", "Subprocess"],
+      reason: "the broker is neither client nor tool, and starts no processes"),
     ImportRule(
       folder: "Client",
       forbidden: ["NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "NuvomServer", "ArgumentParser"],

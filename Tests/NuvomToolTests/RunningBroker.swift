@@ -58,6 +58,22 @@ final class Workspace {
   }
 }
 
+extension Workspace {
+  /// Runs a shell command that finds the program as `nuvom`, and the broker, to its end.
+  func shell(_ command: String, broker: RunningBroker) throws -> Ended {
+    try write("", to: "stdout")
+    let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    let program = try Program(
+      self, ["-c", "PATH='\((tests as NSString).deletingLastPathComponent)':$PATH; \(command)"],
+      ["NUVOM_CONNECT": broker.address], executable: "/bin/sh")
+    program.process.standardInput = FileHandle.nullDevice
+    program.process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: file("stdout")))
+    try program.start()
+    return Ended(
+      status: program.wait(), output: try String(contentsOfFile: file("stdout"), encoding: .utf8), error: "")
+  }
+}
+
 /// What a process left behind.
 struct Ended {
   let status: Int32
@@ -71,7 +87,7 @@ struct Ended {
   }
 }
 
-/// The built program, not yet running.
+/// The built program, or another, not yet running.
 struct Program {
   let process = Process()
   private let ended = DispatchSemaphore(value: 0)
@@ -84,8 +100,10 @@ struct Program {
     }
   }
 
-  init(_ workspace: Workspace, _ arguments: [String], _ environment: [String: String]) throws {
-    process.executableURL = try Self.executable
+  init(
+    _ workspace: Workspace, _ arguments: [String], _ environment: [String: String], executable: String? = nil
+  ) throws {
+    process.executableURL = try executable.map { URL(fileURLWithPath: $0) } ?? Self.executable
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: workspace.path)
     // What the person who runs the tests has set is not the tests' business.

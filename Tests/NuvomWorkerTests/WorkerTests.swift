@@ -192,6 +192,44 @@ struct WorkerTests {
     }
   }
 
+  @Test("settles an attempt that is over when its executor has stopped it, where one can", .timeLimit(.minutes(1)))
+  func stops() async throws {
+    let end = Signal()
+    let executor = StoppingExecutor(end: end)
+    try await withBroker { client in
+      let worker = try Worker(client: client, executor: executor, logger: silent)
+      async let running: Void = worker.run()
+      var job = Job(task: "endless")
+      (job.timeout, job.maximumAttempts) = (.milliseconds(20), 1)
+      let id = try await client.enqueue(job).id
+      await executor.stopping.wait()
+      #expect(try await client.get(id).state == .leased)
+      await end.happen()
+      #expect(try await client.wait(for: id).state == .dead)
+      worker.drain()
+      try await running
+    }
+  }
+
+  /// Its work goes on until it is stopped and the test has said that it may end.
+  private struct StoppingExecutor: JobExecutor {
+    let queues = ["default"]
+    let end: Signal
+    let stopping = Signal()
+
+    func policy(forTask name: String) -> TaskPolicy? { TaskPolicy() }
+    func run(_ context: JobContext) async throws -> [UInt8]? {
+      await end.wait()
+      return nil
+    }
+    func timedOut(_ context: JobContext, _ error: JobTimedOut) async {}
+    func stop(_ context: JobContext, _ reason: any Error) async {
+      await stopping.happen()
+      await end.wait()
+    }
+    func shutDown() async {}
+  }
+
   @Test("takes no more jobs than it can run")
   func credit() async throws {
     let end = Signal()

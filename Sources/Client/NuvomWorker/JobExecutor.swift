@@ -13,8 +13,16 @@ public protocol JobExecutor: Sendable {
   func run(_ context: JobContext) async throws -> [UInt8]?
   /// Tells the task of an attempt that failed by its timeout.
   func timedOut(_ context: JobContext, _ error: JobTimedOut) async
+  /// The attempt is over, by its timeout or since the job is not this worker's any more, and its Swift task was cancelled. The job is
+  /// settled, and its slot free, when this returns: who can end the work itself does it here. By default it returns at once.
+  func stop(_ context: JobContext, _ reason: any Error) async
   /// The worker has ended.
   func shutDown() async
+}
+
+extension JobExecutor {
+  /// Returns at once: the slot is free whether the handler heeds the cancellation or not.
+  public func stop(_ context: JobContext, _ reason: any Error) async {}
 }
 
 /// Runs tasks in this process.

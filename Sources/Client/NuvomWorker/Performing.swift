@@ -37,7 +37,12 @@ extension Worker {
   /// Through the middleware to the executor.
   private func run(_ attempt: Attempt, _ context: JobContext) async throws -> [UInt8]? {
     var next: @Sendable () async throws -> [UInt8]? = { [executor] in
-      try await attempt.run { try await executor.run(context) }
+      do {
+        return try await attempt.run { try await executor.run(context) }
+      } catch {
+        if error is JobTimedOut || error is AttemptGivenUp { await executor.stop(context, error) }
+        throw error
+      }
     }
     for middleware in middleware.reversed() {
       let inner = next

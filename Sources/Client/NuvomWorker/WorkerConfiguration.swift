@@ -59,6 +59,11 @@ public struct QueueOrder: Hashable, Sendable {
   public static func weighted(_ weights: KeyValuePairs<String, Int>) -> QueueOrder {
     QueueOrder(names: weights.map(\.key), weights: weights.map(\.value), isWeighted: true)
   }
+
+  /// The same, from queues that are read at run time.
+  public static func weighted(_ queues: [(name: String, weight: Int)]) -> QueueOrder {
+    QueueOrder(names: queues.map(\.name), weights: queues.map(\.weight), isWeighted: true)
+  }
 }
 
 /// The orders of the queues in successive requests. By weight, it is smooth weighted round-robin: the first of each request is the

@@ -1,12 +1,20 @@
 import ArgumentParser
 import NuvomClient
 
-/// What every command has that talks to a broker.
-struct ClientOptions: ParsableArguments {
+/// Which broker is meant.
+struct ConnectOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The broker to talk to; also NUVOM_CONNECT. Default: 127.0.0.1:8866.", valueName: "host:port"))
   var connect: String?
+
+  /// Flags, environment and `.env` in that order.
+  func settings() async throws -> Settings { try await Settings(flags: connect.map { [.connect: $0] } ?? [:]) }
+}
+
+/// What every command has that asks a broker and prints the answer.
+struct ClientOptions: ParsableArguments {
+  @OptionGroup var broker: ConnectOptions
   @OptionGroup var form: OutputForm
 
   var output: Output { form.output }
@@ -15,8 +23,7 @@ struct ClientOptions: ParsableArguments {
   func withClient<Value: Sendable>(
     _ body: @Sendable (NuvomClient) async throws -> Value
   ) async throws -> Value {
-    let flags = connect.map { [Setting.connect: $0] } ?? [:]
-    let address = try await Settings(flags: flags)[.connect].read(Self.address)
+    let address = try await broker.settings()[.connect].read(Self.address)
     var configuration = NuvomClient.Configuration(address: address, name: "nuvom \(nuvomVersion)")
     // A person at a terminal wants to hear at once that nobody answers.
     configuration.reconnects = false

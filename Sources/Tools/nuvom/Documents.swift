@@ -104,8 +104,13 @@ extension JobStatus.Progress {
 
   /// In one line: "40 %, resizing (2026-01-31T18:30:00Z)".
   fileprivate var words: String {
+    said.map { "\($0) (\(TimeText.write(atMilliseconds)))" } ?? TimeText.write(atMilliseconds)
+  }
+
+  /// What the worker said: "40 %, resizing"; nil for nothing.
+  var said: String? {
     let said = [percent.map { "\($0) %" }, message].compactMap(\.self).joined(separator: ", ")
-    return said.isEmpty ? TimeText.write(atMilliseconds) : "\(said) (\(TimeText.write(atMilliseconds)))"
+    return said.isEmpty ? nil : said
   }
 }
 

@@ -9,7 +9,7 @@ enum ExitStatus: Int32 {
   case torn = 3
   /// The command line is wrong, or the broker found a value in it wrong.
   case usage = 64
-  /// Data is not what it should be: a damaged log, text that is not JSON.
+  /// Data is not what it should be: a damaged log, text that is not JSON, sources that do not build.
   case damaged = 65
   /// What was to be read is not there.
   case missing = 66
@@ -31,7 +31,7 @@ enum ExitStatus: Int32 {
       1   the broker says no: no such job, lease lost, nothing to dequeue
       3   wal verify: the last write is incomplete, and will be cut off
       64  the command line is wrong
-      65  data is damaged: a log, text that should be JSON
+      65  data is damaged: a log, text that should be JSON, sources that do not build
       66  the log or file is not there
       69  the broker cannot be reached, or its address is taken
       70  an error of the program, or versions that do not fit together

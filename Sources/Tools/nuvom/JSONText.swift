@@ -5,15 +5,16 @@ import MessagePack
 enum JSONText {
   // MARK: Writing
 
-  /// One line. What JSON cannot say: binary data becomes text in base64, an extension `{"type", "data"}`, NaN and the infinities null,
-  /// and a key that is no string the JSON of the key, as a string.
-  static func write(_ value: MessageValue) -> String {
+  /// One line, or one for each element. What JSON cannot say: binary data becomes text in base64, an extension `{"type", "data"}`, NaN and
+  /// the infinities null, and a key that is no string the JSON of the key, as a string.
+  static func write(_ value: MessageValue, indented: Bool = false) -> String {
     var text = ""
-    append(value, to: &text)
+    append(value, to: &text, depth: indented ? 0 : nil)
     return text
   }
 
-  private static func append(_ value: MessageValue, to text: inout String) {
+  /// Depth nil: all in one line.
+  private static func append(_ value: MessageValue, to text: inout String, depth: Int?) {
     switch value {
     case .null: text += "null"
     case .bool(let value): text += value ? "true" : "false"
@@ -22,28 +23,38 @@ enum JSONText {
     case .double(let value): text += value.isFinite ? "\(value)" : "null"
     case .string(let value): append(quoting: value, to: &text)
     case .binary(let bytes): append(quoting: Data(bytes).base64EncodedString(), to: &text)
-    case .extension(let type, let bytes): append(["type": .int(Int64(type)), "data": .binary(bytes)], to: &text)
+    case .extension(let type, let bytes):
+      append(["type": .int(Int64(type)), "data": .binary(bytes)], to: &text, depth: depth)
     case .array(let elements):
-      text += "["
-      for (index, element) in elements.enumerated() {
-        if index > 0 { text += "," }
-        append(element, to: &text)
+      append(elements, between: ("[", "]"), to: &text, depth: depth) { element, text, depth in
+        append(element, to: &text, depth: depth)
       }
-      text += "]"
     case .map(let pairs):
-      text += "{"
-      for (index, (key, value)) in pairs.enumerated() {
-        if index > 0 { text += "," }
-        if case .string(let key) = key {
+      append(pairs, between: ("{", "}"), to: &text, depth: depth) { pair, text, depth in
+        if case .string(let key) = pair.0 {
           append(quoting: key, to: &text)
         } else {
-          append(quoting: write(key), to: &text)
+          append(quoting: write(pair.0), to: &text)
         }
-        text += ":"
-        append(value, to: &text)
+        text += depth == nil ? ":" : ": "
+        append(pair.1, to: &text, depth: depth)
       }
-      text += "}"
     }
+  }
+
+  private static func append<Element>(
+    _ elements: [Element], between marks: (String, String), to text: inout String, depth: Int?,
+    each: (Element, inout String, Int?) -> Void
+  ) {
+    text += marks.0
+    let inner = depth.map { $0 + 1 }
+    for (index, element) in elements.enumerated() {
+      if index > 0 { text += "," }
+      if let inner { text += "\n" + String(repeating: "  ", count: inner) }
+      each(element, &text, inner)
+    }
+    if let depth, !elements.isEmpty { text += "\n" + String(repeating: "  ", count: depth) }
+    text += marks.1
   }
 
   private static func append(quoting string: String, to text: inout String) {

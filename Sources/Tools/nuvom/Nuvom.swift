@@ -14,8 +14,8 @@ struct Nuvom: AsyncParsableCommand {
         nuvom broker &              start a broker here, on 127.0.0.1:8866
         nuvom enqueue resize --kwargs '{"width": 80}'
                                     hand it a job; prints the job's id
-        nuvom dequeue               take it; prints id, token and payload
-        nuvom ack ID TOKEN          say that it is done
+        nuvom runworker --exec 'cat >> jobs.txt'
+                                    run a command for each job, until Ctrl-C
         nuvom queues                see what is where
 
       Every setting is a flag, an environment variable NUVOM_…, or a line of the \
@@ -31,9 +31,15 @@ struct Nuvom: AsyncParsableCommand {
     groupedSubcommands: [
       CommandGroup(name: "Broker", subcommands: [BrokerCommand.self, WALCommand.self, ConfigCommand.self]),
       CommandGroup(
-        name: "Producer", subcommands: [EnqueueCommand.self, GetCommand.self, WaitCommand.self, CancelCommand.self]),
+        name: "Producer",
+        subcommands: [
+          EnqueueCommand.self, StatusCommand.self, GetCommand.self, InspectCommand.self, WaitCommand.self,
+          CancelCommand.self, RetryCommand.self,
+        ]),
       CommandGroup(
-        name: "Worker",
+        name: "Worker", subcommands: [RunWorkerCommand.self, TestWorkerCommand.self]),
+      CommandGroup(
+        name: "Worker, step by step",
         subcommands: [
           DequeueCommand.self, AckCommand.self, NackCommand.self, ReleaseCommand.self, ExtendCommand.self,
           ProgressCommand.self,

@@ -1,9 +1,12 @@
 import CPlatform
 import Glibc
 
-/// What a broker asks of the process that it lives in.
+/// What a broker or a worker asks of the process that it lives in.
 enum ProcessLimits {
-  /// Call once, before threads are started.
+  /// Writing to a process that does not read any more must come back as an error of the write.
+  static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
+  /// For a broker. Call once, before threads are started.
   static func prepare() {
     // Large payloads have memory of their own. Left to itself, malloc raises its threshold for mmap when the first large block is freed and takes the
     // later ones from its heap, which shrinks at its end only: memory of jobs that are gone would never return to the system. Setting
