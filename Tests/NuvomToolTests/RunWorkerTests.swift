@@ -231,7 +231,7 @@ extension ProgramTests {
       let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
       let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
-      let parts = readme.components(separatedBy: "### From a shell script\n")
+      let parts = readme.components(separatedBy: "## From a shell script\n")
       let script = try #require(parts.last?.components(separatedBy: "```sh\n")[1].components(separatedBy: "```")[0])
       try workspace.write("a\n", to: "README.md")
       try workspace.write("trap 'kill $!' EXIT\n" + script, to: "example.sh")
