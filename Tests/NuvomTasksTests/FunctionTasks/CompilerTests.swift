@@ -3,7 +3,7 @@
   import Testing
 
   /// What the compiler refuses, asked of the compiler itself.
-  struct CompilerTests {
+  @Suite(.serialized) struct CompilerTests {
     /// A line with `// error` must be refused, all others taken.
     private static let source = """
       import NuvomTasks
@@ -29,8 +29,8 @@
       """
 
     @Test("Calls with wrong types or labels, and functions that can be no tasks, do not compile; all others do")
-    func typeChecking() throws {
-      let output = try typeCheck(Self.source, ["-swift-version", "6"])
+    func typeChecking() async throws {
+      let output = try await typeCheck(Self.source, ["-swift-version", "6"])
       let refused = Set(
         output.split(separator: "\n").compactMap { line -> Int? in
           guard line.contains(": error: "), let name = line.range(of: "source.swift:") else { return nil }
@@ -73,13 +73,13 @@
           "ExistentialAny",
         ],
       ])
-    func modes(flags: [String]) throws {
-      let output = try typeCheck(Self.unusual, flags)
+    func modes(flags: [String]) async throws {
+      let output = try await typeCheck(Self.unusual, flags)
       #expect(!output.contains("error:") && !output.contains("warning:"), "\(output)")
     }
 
     /// What the compiler says of a source, given the modules that these tests were built with.
-    private func typeCheck(_ source: String, _ flags: [String]) throws -> String {
+    private func typeCheck(_ source: String, _ flags: [String]) async throws -> String {
       let directory = NSTemporaryDirectory() + "nuvom-compiler-" + UUID().uuidString
       try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -110,13 +110,17 @@
       let process = Process()
       process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
       process.arguments = arguments
-      let pipe = Pipe()
-      process.standardOutput = pipe
-      process.standardError = pipe
-      try process.run()
-      let output = pipe.fileHandleForReading.readDataToEndOfFile()
-      process.waitUntilExit()
-      return String(decoding: output, as: UTF8.self)
+      let said = "\(directory)/said"
+      try Data().write(to: URL(fileURLWithPath: said))
+      let output = try FileHandle(forWritingTo: URL(fileURLWithPath: said))
+      process.standardOutput = output
+      process.standardError = output
+      // No thread of the other tests waits for it.
+      try await withCheckedThrowingContinuation { (ended: CheckedContinuation<Void, any Error>) in
+        process.terminationHandler = { _ in ended.resume() }
+        do { try process.run() } catch { ended.resume(throwing: error) }
+      }
+      return try String(contentsOfFile: said, encoding: .utf8)
     }
 
     private func contents(_ directory: URL) throws -> [URL] {
