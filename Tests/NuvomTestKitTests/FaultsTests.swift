@@ -49,6 +49,19 @@ struct FaultsTests {
     }
   }
 
+  @Test("A connection that breaks after a dequeue leaves its jobs to nobody until their leases run out")
+  func disconnectedDequeue() async throws {
+    let broker = TestBroker()
+    var job = Job(task: "a")
+    job.backoff = .fixed(.zero)
+    let id = try await broker.client.enqueue(job).id
+    broker.faults.disconnect(on: .dequeue)
+    #expect(try await broker.client.dequeue(lease: .seconds(10)).jobs.isEmpty)
+    #expect(try await broker.client.get(id).state == .leased)
+    await broker.clock.advance(by: .seconds(10))
+    #expect(try await broker.client.dequeue().jobs.map(\.attempt) == [2])
+  }
+
   @Test("A refusal by script has its code, and its time to try again")
   func refused() async throws {
     let broker = TestBroker()

@@ -36,13 +36,17 @@ public struct Faults: Sendable {
   /// A delivery's ack is lost, however often its worker repeats it and whatever request carries it, with all else in that request: the worker
   /// has done the job, and the broker delivers it again when the lease has run out.
   ///
-  /// - Parameter job: nil: the next that is acked.
+  /// - Parameters:
+  ///   - job: nil: the next that is acked.
+  ///   - times: how many deliveries this happens to.
   public func loseAck(of job: JobID? = nil, times: Int = 1) { add(.ack(job), times) }
 
   /// A job is delivered a second time as soon as a worker has it: its lease ends under that worker, who still runs it, and whose ack will be
   /// refused with `LEASE_LOST`. There is no wait before the second delivery. A job that has a single attempt becomes a dead letter instead.
   ///
-  /// - Parameter job: nil: the next that is delivered.
+  /// - Parameters:
+  ///   - job: nil: the next that is delivered.
+  ///   - times: how many deliveries this happens to.
   public func deliverTwice(_ job: JobID? = nil, times: Int = 1) { add(.delivery(job), times) }
 
   /// Ends a job's lease now, as if it had run out: the attempt counts, and the job waits for its next one by its policy, or becomes a dead letter.

@@ -67,7 +67,7 @@ public struct NotIdempotent: Error, Hashable, Sendable, CustomStringConvertible 
 ///
 /// - Parameters:
 ///   - task: what is to be checked.
-///   - arguments: of its one job.
+///   - input: of its one job.
 ///   - observe: what counts of the world after the job; not what may differ, as times.
 ///   - reset: puts the world back to its beginning; called before each run.
 /// - Throws: ``NotIdempotent`` if anything else is observed than after one clean run, or if the job ends as a dead letter;

@@ -118,7 +118,9 @@ public final class ManualClock: Clock, Sendable {
 
   /// Waits until so many tasks sleep on the clock.
   ///
-  /// - Parameter limit: in the machine's time; only a test that would never end meets it.
+  /// - Parameters:
+  ///   - count: how many.
+  ///   - limit: in the machine's time; only a test that would never end meets it.
   /// - Throws: ``TestBrokerError`` at the limit; `CancellationError`.
   public func sleepers(atLeast count: Int, limit: Duration = .seconds(30)) async throws {
     try await state.wait(until: { $0.sleepers.count >= count }, limit: limit) { state in

@@ -14,7 +14,7 @@ public import NuvomClient
 public final class TestBroker: Sendable {
   /// What the broker, and whoever was given this clock, lives by.
   public let clock: ManualClock
-  /// A client of the broker. It needs no ``NuvomClient/NuvomClient/run()``.
+  /// A client of the broker. It needs no `run()`.
   public let client: NuvomClient
   private let broker: InProcessBroker
 
@@ -45,7 +45,7 @@ public final class TestBroker: Sendable {
 
   /// Runs `body` with a broker of its own. The body, and every task that is part of it (`async let`, task groups), runs one piece after
   /// the other, so that ``ManualClock/advance(by:)`` knows when all of them wait. The broker's client is
-  /// ``NuvomClient/NuvomClient/current``.
+  /// `NuvomClient.current`.
   ///
   /// A `Task { }` that outlives its maker is not part of it; give it the broker's ``executor``.
   ///
@@ -116,7 +116,9 @@ public final class TestBroker: Sendable {
 
   /// Waits until so many requests wait at the broker: dequeues and waits that were asked to.
   ///
-  /// - Parameter limit: in the machine's time; only a test that would never end meets it.
+  /// - Parameters:
+  ///   - count: how many.
+  ///   - limit: in the machine's time; only a test that would never end meets it.
   /// - Throws: ``TestBrokerError`` at the limit; `CancellationError`.
   public func waitingRequests(atLeast count: Int, limit: Duration = .seconds(30)) async throws {
     try await broker.progress.wait(until: { $0.waiting >= count }, limit: limit) { progress in
