@@ -32,14 +32,14 @@ final class Pulse: Sendable {
   var count: Int { state.withLock(\.count) }
 
   /// Waits until so many lines were written in all.
-  /// - Throws: `CancellationError`; `BrokerFailure` if they are not after half a minute, which stands for "never".
+  /// - Throws: `CancellationError`; `BrokerFailure` if they are not after a minute, which stands for "never".
   func wait(until total: Int) async throws {
     let (stream, reached) = AsyncStream<Bool>.makeStream()
     state.withLock { state in
       if state.count >= total { reached.finish() } else { state.waiting.append((total, reached)) }
     }
     let patience = Task {
-      try await Task.sleep(for: .seconds(30))
+      try await Task.sleep(for: .seconds(60))
       reached.yield(false)
     }
     defer { patience.cancel() }

@@ -175,9 +175,8 @@ extension Worker {
     }
   }
 
-  /// Tells the broker how the attempt ended, again and again while its disk is full or it is away; the lease is kept meanwhile. To tell it
-  /// twice does no harm: a token is good for one settlement. Only a worker that is stopped leaves it untold, and the job comes back when
-  /// its lease is over.
+  /// Tells the broker how the attempt ended, again and again while it is full; the lease is kept meanwhile. When the broker cannot be
+  /// reached within the client's request timeout, or the worker is stopped, the job comes back when its lease is over.
   /// - Returns: why the broker refused it; nothing was done then.
   @discardableResult
   private func untilTold(_ attempt: Attempt, _ tell: () async throws -> NuvomError?) async -> NuvomError? {
@@ -210,11 +209,6 @@ extension NuvomError {
   /// Whether the same would always be refused: it asks for what cannot be.
   fileprivate var isForGood: Bool { [.badParameters, .limitExceeded, .frameTooLarge, .crossPartition].contains(code) }
 
-  /// Whether the same may be answered otherwise later: the broker is full, or nobody knows what became of the request.
-  fileprivate var isPassing: Bool {
-    [
-      .diskFull, .memoryFull, .unreachable, .timeout, .requestForgotten, .storageUnknown, .shuttingDown,
-      .tooManyConnections,
-    ].contains(code)
-  }
+  /// Whether the same may be answered otherwise later: the broker is full.
+  fileprivate var isPassing: Bool { code == .diskFull || code == .memoryFull }
 }
