@@ -31,7 +31,7 @@ enum ExitStatus: Int32 {
       1   the broker says no: no such job, lease lost, nothing to dequeue
       3   wal verify: the last write is incomplete, and will be cut off
       64  the command line is wrong
-      65  data is damaged: a log, text that should be JSON, sources that do not build
+      65  data is damaged (a log, JSON), or sources do not build
       66  the log or file is not there
       69  the broker cannot be reached, or its address is taken
       70  an error of the program, or versions that do not fit together

@@ -39,7 +39,7 @@ struct Nuvom: AsyncParsableCommand {
       CommandGroup(
         name: "Worker", subcommands: [RunWorkerCommand.self, TestWorkerCommand.self]),
       CommandGroup(
-        name: "Worker, step by step",
+        name: "Worker by hand",
         subcommands: [
           DequeueCommand.self, AckCommand.self, NackCommand.self, ReleaseCommand.self, ExtendCommand.self,
           ProgressCommand.self,
