@@ -120,6 +120,7 @@ let package = Package(
       ]),
 
     // Tools: arguments and terminal.
+    module("Tools", "NuvomCommandLine", ["NuvomClient", "MessagePack"]),
     module("Tools", "NuvomDiscovery", [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .executableTarget(
       name: "nuvom-discover",
@@ -131,8 +132,8 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery", "MessagePack",
-        "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
+        "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -177,7 +178,9 @@ let package = Package(
         "NuvomTaskExpansion", swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxMacros"),
         swiftSyntax("SwiftSyntaxMacroExpansion"), swiftSyntax("SwiftParser"),
       ]),
-    tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
+    tests(
+      "NuvomToolTests",
+      ["nuvom", "nuvom-discover", "NuvomCommandLine", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
