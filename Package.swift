@@ -29,6 +29,7 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 /// A library of swift-syntax, for who asks for the trait `Macros`; without it swift-syntax is not even fetched.
@@ -44,6 +45,7 @@ let package = Package(
     .library(name: "NuvomTasks", targets: ["NuvomTasks"]),
     .library(name: "NuvomWorker", targets: ["NuvomWorker"]),
     .library(name: "NuvomTestKit", targets: ["NuvomTestKit"]),
+    .library(name: "NuvomWorkerCommand", targets: ["NuvomWorkerCommand"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
     .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
@@ -109,7 +111,7 @@ let package = Package(
         "NuvomClient", "NuvomModel", "MessagePack", "CLinkedTasks", logging, tracing,
         .target(name: "NuvomMacros", condition: .when(traits: ["Macros"])),
       ]),
-    module("Client", "NuvomWorker", ["NuvomTasks", logging, metrics, tracing, lifecycle]),
+    module("Client", "NuvomWorker", ["NuvomTasks", "MessagePack", logging, metrics, tracing, lifecycle, subprocess]),
 
     // Testing: what users test their tasks with.
     module(
@@ -120,6 +122,13 @@ let package = Package(
       ]),
 
     // Tools: arguments and terminal.
+    module("Tools", "NuvomCommandLine", ["NuvomClient", "MessagePack"]),
+    module(
+      "Tools", "NuvomWorkerCommand",
+      [
+        "NuvomCommandLine", "NuvomWorker", "MessagePack", logging, lifecycle,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     module("Tools", "NuvomDiscovery", [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .executableTarget(
       name: "nuvom-discover",
@@ -131,9 +140,9 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery", "MessagePack",
-        "CPlatform", nio, logging, lifecycle, unixSignals,
-        .product(name: "Subprocess", package: "swift-subprocess"),
+        "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
+        "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -171,13 +180,20 @@ let package = Package(
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
+    .executableTarget(
+      name: "worker-under-test",
+      dependencies: ["NuvomWorkerCommand", .product(name: "Instrumentation", package: "swift-distributed-tracing")],
+      path: "Tests/WorkerUnderTest",
+      swiftSettings: strict),
     tests(
       "NuvomTaskExpansionTests",
       [
         "NuvomTaskExpansion", swiftSyntax("SwiftSyntax"), swiftSyntax("SwiftSyntaxMacros"),
         swiftSyntax("SwiftSyntaxMacroExpansion"), swiftSyntax("SwiftParser"),
       ]),
-    tests("NuvomToolTests", ["nuvom", "nuvom-discover", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
+    tests(
+      "NuvomToolTests",
+      ["nuvom", "nuvom-discover", "NuvomCommandLine", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),

@@ -47,7 +47,7 @@ struct SourceRulesTests {
       folder: "Client/NuvomTasks", forbidden: ["NIO*", "NuvomConnection", "Foundation*", "Glibc", "Dispatch"],
       reason: "a task is a name, a policy and a function; connections are the client's"),
     ImportRule(
-      folder: "Client/NuvomWorker", forbidden: ["NIO*", "NuvomConnection", "NuvomModel", "MessagePack"],
+      folder: "Client/NuvomWorker", forbidden: ["NIO*", "NuvomConnection", "NuvomModel", "Foundation*"],
       reason: "a worker stands on the client's public interface"),
     ImportRule(
       folder: "Testing/NuvomTestKit",
@@ -61,6 +61,14 @@ struct SourceRulesTests {
     ImportRule(
       folder: "Tools/nuvom-discover", forbidden: ["NuvomClient", "NuvomServer", "NuvomStorage", "NIO*"],
       reason: "discovery reads files and nothing else"),
+    ImportRule(
+      folder: "Tools/NuvomCommandLine",
+      forbidden: ["NuvomTasks", "NuvomWorker", "NuvomServer", "NuvomStorage", "NIO*", "ArgumentParser"],
+      reason: "what all command lines share knows no command, and of Nuvom the client's errors alone"),
+    ImportRule(
+      folder: "Tools/NuvomWorkerCommand",
+      forbidden: ["NIO*", "NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "NuvomServer", "NuvomModel"],
+      reason: "a worker's program carries no broker"),
     ImportRule(
       folder: "Client/NuvomConnection", forbidden: ["NIO*", "Foundation*", "Glibc", "Dispatch"],
       reason: "the connection is a pure state machine"),

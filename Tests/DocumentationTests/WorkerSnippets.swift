@@ -21,6 +21,17 @@ func workerOverview() async throws {
   // end snippet
 }
 
+func workerProcesses() async throws {
+  // snippet Sources/Client/NuvomWorker/NuvomWorker.docc/NuvomWorker.md
+  await ProcessExecutor.serveIfChild([greet])
+  let broker = NuvomClient.Configuration()
+  let client = NuvomClient(configuration: broker)
+  let executor = try ProcessExecutor([greet], client: broker, memoryLimit: 512 << 20)
+  let worker = try Worker(client: client, executor: executor)
+  // end snippet
+  _ = worker
+}
+
 func workerQueues() -> WorkerConfiguration {
   // snippet Sources/Client/NuvomWorker/NuvomWorker.docc/NuvomWorker.md
   var configuration = WorkerConfiguration(concurrency: 20)

@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import Foundation
 import MessagePack
 import Testing

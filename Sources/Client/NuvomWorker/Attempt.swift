@@ -17,11 +17,7 @@ final class Attempt: Sendable {
 
   init(_ job: LeasedJob, logger: Logger) {
     self.job = job
-    var logger = logger
-    logger[metadataKey: "job"] = "\(job.id)"
-    logger[metadataKey: "task"] = "\(job.task)"
-    logger[metadataKey: "attempt"] = "\(job.attempt)"
-    self.logger = logger
+    self.logger = logger.about(job)
   }
 
   /// Whether it has ended.
@@ -66,5 +62,16 @@ final class Attempt: Sendable {
     handler?.cancel()
     continuation?.resume(with: result)
     return true
+  }
+}
+
+extension Logger {
+  /// A logger that says which job, attempt and task it is about.
+  func about(_ job: LeasedJob) -> Logger {
+    var logger = self
+    logger[metadataKey: "job"] = "\(job.id)"
+    logger[metadataKey: "task"] = "\(job.task)"
+    logger[metadataKey: "attempt"] = "\(job.attempt)"
+    return logger
   }
 }

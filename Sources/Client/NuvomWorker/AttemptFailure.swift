@@ -15,6 +15,9 @@ package struct AttemptFailure {
     case let error as RemoteError:
       reason = NackReason(
         type: error.type, message: error.message, trace: error.trace + place, delay: error.delay, retry: error.retry)
+    case let error as WorkerCrashed:
+      reason = NackReason(
+        type: Self.type(error), message: error.description, trace: Self.cut(error.output, 16_000) + place)
     case let error as RetryLater:
       reason = NackReason(type: "RetryLater", message: error.description, trace: place, delay: error.delay)
     case let error as PermanentError:

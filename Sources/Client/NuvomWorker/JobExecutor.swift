@@ -58,7 +58,10 @@ public struct InlineExecutor: JobExecutor {
   }
 
   /// Runs the hook.
-  public func timedOut(_ context: JobContext, _ error: JobTimedOut) async {
+  public func timedOut(_ context: JobContext, _ error: JobTimedOut) async { await failed(context, error) }
+
+  /// Tells the task of an attempt that failed.
+  func failed(_ context: JobContext, _ error: any Error) async {
     await tasks[context.job.task]?.failed(error, hookFailed: logHook(context))
   }
 

@@ -132,7 +132,11 @@ extension Worker {
     let job = attempt.job
     switch error {
     case let error as AttemptGivenUp:
-      if error.reason == .workerStopped { await settle(attempt, .release(job)) }
+      switch error.reason {
+      case .leaseLost, .cancelled: break
+      case .workerStopped: await settle(attempt, .release(job))
+      case .notStarted: await settle(attempt, .release(job, delay: Self.postponement(job)))
+      }
     case let error as JobTimedOut:
       Task(executorPreference: TaskPlacement.executor) { [self] in
         await within(context) { await executor.timedOut(context, error) }
@@ -164,10 +168,13 @@ extension Worker {
       await settle(attempt, .nack(job, NackReason(type: "UNKNOWN_TASK", message: message, retry: false)))
       return
     }
-    let delay = Duration.seconds(min(60, 1 << job.postponed))
+    let delay = Self.postponement(job)
     attempt.logger.warning("this worker does not know the task; the job waits", metadata: ["wait": "\(delay)"])
     await settle(attempt, .release(job, delay: delay))
   }
+
+  /// Grows with each time that the job was given back in a row.
+  private static func postponement(_ job: LeasedJob) -> Duration { .seconds(min(60, 1 << min(job.postponed, 6))) }
 
   private func settle(_ attempt: Attempt, _ settlement: Settlement, bytes: Int = 0) async {
     await untilTold(attempt) {

@@ -184,7 +184,7 @@ public final class Worker: Service, Sendable {
 }
 
 /// An attempt that ended before its handler did, since the job is not this worker's any more. Middleware sees it; nothing is settled
-/// by it, but a job of a worker that stops is given back.
+/// by it, but a job of a worker that stops, or that could not be started, is given back, the attempt not counted.
 public struct AttemptGivenUp: Error, Hashable, Sendable, CustomStringConvertible {
   /// Why.
   public enum Reason: String, Hashable, Sendable {
@@ -194,6 +194,8 @@ public struct AttemptGivenUp: Error, Hashable, Sendable, CustomStringConvertible
     case cancelled
     /// The worker's grace period is over.
     case workerStopped = "worker_stopped"
+    /// No process could be started for it.
+    case notStarted = "not_started"
   }
 
   /// Why.
@@ -216,6 +218,7 @@ public struct AttemptGivenUp: Error, Hashable, Sendable, CustomStringConvertible
     case .leaseLost: "the lease is lost: another worker may have the job"
     case .cancelled: "the job was cancelled"
     case .workerStopped: "the worker stopped before the job was done"
+    case .notStarted: "no process could be started for the job"
     }
   }
 }

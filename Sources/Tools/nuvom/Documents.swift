@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import MessagePack
 import NuvomClient
 

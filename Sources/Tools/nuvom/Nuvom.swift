@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import ArgumentParser
 import NuvomStorage
 
@@ -73,7 +74,7 @@ struct Nuvom: AsyncParsableCommand {
       if error is ExitCode || exitCode(for: error) != .failure { exit(withError: error) }
       failure = Failure(.internal, "\(error)")
     }
-    Output.remark(failure.line)
+    Output.remark(failure.line(of: "nuvom"))
     exit(withError: ExitCode(failure.status.rawValue))
   }
 }

@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import ArgumentParser
 import MessagePack
 import NuvomClient

@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import Glibc
 import MessagePack
 import NuvomWorker

@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import Glibc
 import Logging
 import ServiceLifecycle

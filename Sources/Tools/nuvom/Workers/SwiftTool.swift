@@ -1,3 +1,4 @@
+import NuvomCommandLine
 import Foundation
 import Glibc
 import Subprocess

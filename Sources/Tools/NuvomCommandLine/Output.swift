@@ -2,23 +2,26 @@ import Foundation
 import MessagePack
 
 /// Where a command writes: its answer to standard output, for people or as one JSON document, and remarks to standard error.
-struct Output {
-  let isJSON: Bool
+package struct Output {
+  package let isJSON: Bool
+
+  /// For people, or as JSON.
+  package init(isJSON: Bool) { self.isJSON = isJSON }
 
   /// The answer, in the form that was asked for. `text` is made only if it is shown; nothing is shown for no lines.
-  func answer(_ document: MessageValue, _ text: @autoclosure () -> [String]) throws {
+  package func answer(_ document: MessageValue, _ text: @autoclosure () -> [String]) throws {
     let lines = isJSON ? [JSONText.write(document)] : text()
     if !lines.isEmpty { try Self.write(lines.joined(separator: "\n") + "\n", to: .standardOutput) }
   }
 
   /// A line that is not part of the answer.
-  static func remark(_ line: String) {
+  package static func remark(_ line: String) {
     // Nobody is left to be told that standard error is closed.
     try? write(line + "\n", to: .standardError)
   }
 
   /// Writes at once: nothing is left in a buffer if the process is killed.
-  static func write(_ text: String, to handle: FileHandle) throws {
+  package static func write(_ text: String, to handle: FileHandle) throws {
     do {
       try handle.write(contentsOf: Data(text.utf8))
     } catch {
@@ -27,7 +30,7 @@ struct Output {
   }
 
   /// Columns, each as wide as its widest cell. Cells that are all numbers stand to the right.
-  static func table(_ header: [String], _ rows: [[String]]) -> [String] {
+  package static func table(_ header: [String], _ rows: [[String]]) -> [String] {
     let cells = [header] + rows.map { $0.map(printable) }
     let widths = header.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
     let isNumber = header.indices.map { column in
@@ -43,7 +46,7 @@ struct Output {
   }
 
   /// A name and its value on each line.
-  static func pairs(_ pairs: [(String, String)]) -> [String] {
+  package static func pairs(_ pairs: [(String, String)]) -> [String] {
     let width = pairs.map(\.0.count).max() ?? 0
     return pairs.map { name, value in
       name + String(repeating: " ", count: width - name.count + 2) + printable(value)
@@ -51,13 +54,13 @@ struct Output {
   }
 
   /// Without control characters: a stranger's job must not steer the terminal of who looks at it.
-  static func printable(_ text: String) -> String {
+  package static func printable(_ text: String) -> String {
     String(
       String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
   }
 
   /// A payload in at most so many characters: its MessagePack value if it is one, else text, else how many bytes.
-  static func payload(_ bytes: [UInt8], limit: Int = 60) -> String {
+  package static func payload(_ bytes: [UInt8], limit: Int = 60) -> String {
     if bytes.isEmpty { return "-" }
     let text: String
     if let value = try? MessageValue(decoding: bytes) {

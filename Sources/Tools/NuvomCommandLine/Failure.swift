@@ -1,8 +1,7 @@
 import NuvomClient
-import NuvomStorage
 
 /// What the process ends with. Zero is "done"; the others follow sysexits.h where it has one.
-enum ExitStatus: Int32 {
+package enum ExitStatus: Int32 {
   /// The broker answered, and the answer is no: no such job, lease lost, nothing to dequeue, the job failed.
   case refused = 1
   /// `wal verify`: the log's end was being written; opening the log cuts it off.
@@ -25,7 +24,7 @@ enum ExitStatus: Int32 {
   case configuration = 78
 
   /// The line of `nuvom --help` about it.
-  static let explanation = """
+  package static let explanation = """
     EXIT STATUS
       0   done
       1   the broker says no: no such job, lease lost, nothing to dequeue
@@ -42,25 +41,25 @@ enum ExitStatus: Int32 {
 }
 
 /// Why a command did not do what was asked: one line for people, a status for scripts.
-struct Failure: Error {
-  let status: ExitStatus
+package struct Failure: Error {
+  package let status: ExitStatus
   /// What happened and what to do.
-  let message: String
+  package let message: String
   /// The broker's code, or the client's or the log's.
-  var code: String?
+  package var code: String?
 
-  init(_ status: ExitStatus, _ message: String, code: String? = nil) {
+  package init(_ status: ExitStatus, _ message: String, code: String? = nil) {
     self.status = status
     self.message = message
     self.code = code
   }
 
-  /// As it is shown: one line.
-  var line: String { "nuvom: \(message)" + (code.map { " (\($0))" } ?? "") }
+  /// As a program shows it: one line.
+  package func line(of program: String) -> String { "\(program): \(message)" + (code.map { " (\($0))" } ?? "") }
 }
 
 extension Failure {
-  init(_ error: NuvomError, broker: BrokerAddress) {
+  package init(_ error: NuvomError, broker: BrokerAddress) {
     var message = error.message
     var cause = error.cause
     if error.code == .unreachable {
@@ -73,14 +72,10 @@ extension Failure {
     if let cause { message += "; cause: \(cause)" }
     self.init(ExitStatus(error.code), message, code: error.code.rawValue)
   }
-
-  init(_ error: StorageError) {
-    self.init(ExitStatus(error), error.description, code: error.code.rawValue)
-  }
 }
 
 extension ExitStatus {
-  init(_ code: NuvomError.Code) {
+  package init(_ code: NuvomError.Code) {
     switch code {
     case .notFound, .finished, .leaseLost, .cancelled: self = .refused
     case .badParameters, .limitExceeded, .frameTooLarge: self = .usage
@@ -89,14 +84,6 @@ extension ExitStatus {
     case .storageUnknown: self = .inputOutput
     case .unauthorized: self = .configuration
     default: self = .internal
-    }
-  }
-
-  fileprivate init(_ error: StorageError) {
-    switch error.code {
-    case .damaged, .newerVersion, .foreign: self = .damaged
-    case .diskFull: self = .temporary
-    case .inUse, .notWritable, .inputOutput, .cancelled: self = .inputOutput
     }
   }
 }

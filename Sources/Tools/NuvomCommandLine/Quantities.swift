@@ -1,18 +1,21 @@
 import Foundation
 
 /// A value that was written in a way that cannot be read; the description says how to write it.
-struct Unreadable: Error, CustomStringConvertible {
-  let description: String
+package struct Unreadable: Error, CustomStringConvertible {
+  package let description: String
+
+  /// What is to be written instead.
+  package init(description: String) { self.description = description }
 }
 
 /// Durations as people write them: `250ms`, `5s`, `1.5h`.
-enum DurationText {
+package enum DurationText {
   private static let units: [(name: String, milliseconds: Double)] = [
     ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
   ]
 
   /// Reads a number with its unit, from 0 to 100 years; 0 needs no unit.
-  static func read(_ text: String) throws -> Duration {
+  package static func read(_ text: String) throws -> Duration {
     if text == "0" { return .zero }
     let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     guard let unit = units.first(where: { $0.name == text.dropFirst(digits.count) }), let number = Double(digits),
@@ -25,7 +28,7 @@ enum DurationText {
   }
 
   /// The largest unit that leaves a whole number, or seconds with a fraction.
-  static func write(_ duration: Duration) -> String {
+  package static func write(_ duration: Duration) -> String {
     let milliseconds = Self.milliseconds(duration)
     if milliseconds == 0 { return "0s" }
     for unit in units.reversed() where milliseconds % Int64(unit.milliseconds) == 0 {
@@ -35,7 +38,7 @@ enum DurationText {
   }
 
   /// For people who want to know how long, not how exactly: the two largest units.
-  static func writeRoughly(_ duration: Duration) -> String {
+  package static func writeRoughly(_ duration: Duration) -> String {
     let milliseconds = Self.milliseconds(duration)
     if milliseconds < 1_000 { return "\(milliseconds)ms" }
     let seconds = milliseconds / 1_000
@@ -48,17 +51,17 @@ enum DurationText {
   }
 
   /// Whole milliseconds.
-  static func milliseconds(_ duration: Duration) -> Int64 {
+  package static func milliseconds(_ duration: Duration) -> Int64 {
     duration.components.seconds * 1_000 + duration.components.attoseconds / 1_000_000_000_000_000
   }
 }
 
 /// Amounts of memory and disk as people write them: `512MiB`, `2GiB`, plain bytes.
-enum SizeText {
+package enum SizeText {
   private static let units = ["KiB", "MiB", "GiB", "TiB"]
 
   /// Reads bytes.
-  static func read(_ text: String) throws -> Int {
+  package static func read(_ text: String) throws -> Int {
     var scale = 1
     var digits = text[...]
     for (index, unit) in units.enumerated() where text.hasSuffix(unit) {
@@ -72,7 +75,7 @@ enum SizeText {
   }
 
   /// The largest unit that leaves at least one, with one digit after the point.
-  static func write(_ bytes: some BinaryInteger) -> String {
+  package static func write(_ bytes: some BinaryInteger) -> String {
     var value = Double(bytes)
     var name = "B"
     for unit in units where value >= 1_024 {
@@ -84,9 +87,9 @@ enum SizeText {
 }
 
 /// Clock times in ISO 8601.
-enum TimeText {
+package enum TimeText {
   /// Reads a time with its zone into milliseconds since 1970-01-01 UTC.
-  static func read(_ text: String) throws -> UInt64 {
+  package static func read(_ text: String) throws -> UInt64 {
     let styles = [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)]
     guard let date = styles.lazy.compactMap({ try? $0.parse(text) }).first, date.timeIntervalSince1970 >= 0 else {
       throw Unreadable(
@@ -96,7 +99,7 @@ enum TimeText {
   }
 
   /// Writes milliseconds since 1970-01-01 UTC.
-  static func write(_ milliseconds: UInt64) -> String {
+  package static func write(_ milliseconds: UInt64) -> String {
     Date(timeIntervalSince1970: Double(milliseconds) / 1_000)
       .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
   }

@@ -2,12 +2,12 @@ import Foundation
 import MessagePack
 
 /// JSON as text, to and from values of MessagePack. Unlike Foundation's, it keeps the order of maps and tells 1 from 1.0.
-enum JSONText {
+package enum JSONText {
   // MARK: Writing
 
   /// One line, or one for each element. What JSON cannot say: binary data becomes text in base64, an extension `{"type", "data"}`, NaN and
   /// the infinities null, and a key that is no string the JSON of the key, as a string.
-  static func write(_ value: MessageValue, indented: Bool = false) -> String {
+  package static func write(_ value: MessageValue, indented: Bool = false) -> String {
     var text = ""
     append(value, to: &text, depth: indented ? 0 : nil)
     return text
@@ -76,7 +76,7 @@ enum JSONText {
   // MARK: Reading
 
   /// Reads a text that must be one JSON value, nested as deep as MessagePack may be.
-  static func read(_ text: String) throws -> MessageValue {
+  package static func read(_ text: String) throws -> MessageValue {
     var reader = Reader(bytes: Array(text.utf8))
     let value = try reader.value(depth: 0)
     reader.skipSpace()
