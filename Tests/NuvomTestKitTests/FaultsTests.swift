@@ -74,18 +74,21 @@ struct FaultsTests {
     _ = try await broker.client.enqueue(Job(task: "a"))
   }
 
-  @Test("A lost ack stays lost for its delivery, whatever carries it, and the job comes again")
+  @Test("A worker whose ack is lost is cut off from its delivery until the lease has run out, and the job comes again")
   func lostAck() async throws {
     let broker = TestBroker()
     let id = try await broker.client.enqueue(Job(task: "a")).id
     let leased = try #require(try await broker.client.dequeue(lease: .seconds(10)).jobs.first)
+    try await broker.client.extend(leased)
     broker.faults.loseAck(of: id)
     await #expect { try await broker.client.ack(leased) } throws: { Self.code($0) == .unreachable }
     await #expect { try await broker.client.dequeue(settling: [.ack(leased)]) } throws: {
       Self.code($0) == .unreachable
     }
     await #expect { try await broker.client.multi { $0.ack(leased) } } throws: { Self.code($0) == .unreachable }
+    await #expect { try await broker.client.extend(leased) } throws: { Self.code($0) == .unreachable }
     await broker.clock.advance(by: .seconds(12))
+    await #expect { try await broker.client.ack(leased) } throws: { Self.code($0) == .leaseLost }
     let again = try #require(try await broker.client.dequeue().jobs.first)
     #expect(again.id == id && again.attempt == 2)
     try await broker.client.ack(again)

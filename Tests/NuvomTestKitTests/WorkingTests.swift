@@ -127,6 +127,17 @@ struct WorkingTests {
     }
   }
 
+  @Test("A worker that cannot tell how a job ended is stopped all the same, without the clock moving")
+  func stoppedWhileTelling() async throws {
+    let note = TaskDefinition("note") { () in }
+    try await TestBroker.run(tasks: [note]) { broker in
+      broker.faults.refuse(.ack, with: .diskFull, retryAfter: .seconds(3_600))
+      let handle = try await note.delay()
+      await broker.clock.settle()
+      #expect(try await handle.status().state == .leased)
+    }
+  }
+
   @Test("What the body throws is thrown, and the worker has ended")
   func bodyFails() async throws {
     let greet = TaskDefinition("greet") { () in "hello" }

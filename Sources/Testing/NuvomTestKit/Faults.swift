@@ -33,8 +33,8 @@ public struct Faults: Sendable {
     add(.request(method, .refuse(failure)), times)
   }
 
-  /// A delivery's ack is lost, however often its worker repeats it and whatever request carries it, with all else in that request: the worker
-  /// has done the job, and the broker delivers it again when the lease has run out.
+  /// A delivery's ack is lost, and from then on everything that its worker says of it (the ack again, extensions), with all else in those requests:
+  /// until the lease has run out, the worker is cut off. It has done the job, and the broker delivers it again.
   ///
   /// - Parameters:
   ///   - job: nil: the next that is acked.
@@ -82,12 +82,12 @@ struct FaultScript {
   }
 
   var pending: [Fault] = []
-  /// Deliveries whose acks do not arrive.
-  private var lostAcks: Set<LeaseToken> = []
+  /// Deliveries of which nothing arrives any more, while they last.
+  private var cutOff: [LeaseToken: JobID] = [:]
 
   /// What is to happen to a request, if anything.
   mutating func fault(for frame: RequestFrame) -> RequestFault? {
-    if pending.isEmpty && lostAcks.isEmpty { return nil }
+    if pending.isEmpty && cutOff.isEmpty { return nil }
     if loses(frame) { return .lose }
     let index = pending.firstIndex { fault in
       if case .request(frame.method, _) = fault { true } else { false }
@@ -106,36 +106,39 @@ struct FaultScript {
     return true
   }
 
+  /// Nobody holds the job any more under the lease that it had.
+  mutating func leaseEnded(of job: JobID) { cutOff = cutOff.filter { $0.value != job } }
+
   private mutating func loses(_ frame: RequestFrame) -> Bool {
     switch frame.method {
-    case .ack, .dequeue, .multi: break
+    case .ack, .nack, .release, .extend, .dequeue, .multi: break
     default: return false
     }
     var isLost = false
-    for (job, token) in Self.acks(in: frame) {
-      if lostAcks.contains(token) {
+    for settlement in Self.settlements(in: frame) {
+      if cutOff[settlement.token] != nil {
         isLost = true
         continue
       }
       let index = pending.firstIndex { fault in
-        if case .ack(let wanted) = fault { wanted == nil || wanted == job } else { false }
+        if case .ack(let wanted) = fault { wanted == nil || wanted == settlement.job } else { false }
       }
-      guard let index else { continue }
+      guard let index, settlement.isAck else { continue }
       pending.remove(at: index)
-      lostAcks.insert(token)
+      cutOff[settlement.token] = settlement.job
       isLost = true
     }
     return isLost
   }
 
-  private static func acks(in frame: RequestFrame) -> [(JobID, LeaseToken)] {
+  private static func settlements(in frame: RequestFrame) -> [(job: JobID, token: LeaseToken, isAck: Bool)] {
     var frame = frame
     frame.number(RequestID(rawValue: 0))
     return frame.bytes.withUnsafeBytes { bytes in
       var decoder = RequestDecoder()
       var request = Request()
       guard case .request = decoder.decode(BorrowedBytes(rebasing: bytes[4...]), into: &request) else { return [] }
-      return request.settlements.filter { $0.kind == .ack }.map { ($0.id, $0.token) }
+      return request.settlements.map { ($0.id, $0.token, $0.kind == .ack) }
     }
   }
 }

@@ -27,6 +27,7 @@ final class InProcessBroker: @unchecked Sendable {
   private let broker: Broker
   private let sockets = Sockets()
   private let delivered = Box<[JobID]>([])
+  private let leasesEnded = Box<[JobID]>([])
   private var attachments: [Attachment] = []
   private var faults = FaultScript()
 
@@ -41,10 +42,14 @@ final class InProcessBroker: @unchecked Sendable {
     self.time = time
     engine = Engine(EngineConfiguration(memoryLimit: 1 << 30), now: time.now)
     engine.resume(at: time.now)
-    let tap = EventTap { [progress, delivered] event in
+    let tap = EventTap { [progress, delivered, leasesEnded] event in
       let happened = event.brokerEvents(at: clock.now)
       progress.change { $0.events += happened }
-      if case .leased = event.kind { delivered.value.append(event.id) }
+      switch event.kind {
+      case .leased: delivered.value.append(event.id)
+      case .leaseExpired, .cancelled: leasesEnded.value.append(event.id)
+      default: break
+      }
     }
     broker = Broker(
       engine: engine, storage: tap, configuration: BrokerConfiguration(server: "nuvom/test", fsync: "ephemeral"),
@@ -147,6 +152,7 @@ final class InProcessBroker: @unchecked Sendable {
       for attachment in attachments where move(attachment) { hasMore = true }
       broker.endTurn()
       for attachment in attachments where hear(attachment) { hasMore = true }
+      for job in leasesEnded.take() { faults.leaseEnded(of: job) }
       for job in delivered.take() where faults.delivers(again: job) {
         hasMore = broker.endLease(of: job, isReadyAtOnce: true) || hasMore
       }

@@ -25,8 +25,16 @@ public final class ManualClock: Clock, Sendable {
     public static func < (one: Instant, other: Instant) -> Bool { one.sinceStart < other.sinceStart }
   }
 
+  /// What sleeps in it is woken when it ends: a worker that is stopped waits for nothing on a clock that nobody moves any more.
+  final class Scope: Sendable {
+    /// That of the present Swift task, and of those that it makes.
+    @TaskLocal static var current: Scope?
+    fileprivate let isEnded = Mutex(false)
+  }
+
   private struct Sleeper {
     let id: UInt64
+    let scope: Scope?
     let deadline: Instant
     let continuation: UnsafeContinuation<Bool, Never>
   }
@@ -67,9 +75,10 @@ public final class ManualClock: Clock, Sendable {
     }
     let isOver = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
-        let sleeper = Sleeper(id: id, deadline: deadline, continuation: continuation)
+        let sleeper = Sleeper(id: id, scope: Scope.current, deadline: deadline, continuation: continuation)
         state.change { state in
-          if state.cancelled.remove(id) != nil {
+          let isEnded = sleeper.scope?.isEnded.withLock(\.self) ?? false
+          if state.cancelled.remove(id) != nil || isEnded {
             continuation.resume(returning: false)
           } else if deadline <= state.now {
             continuation.resume(returning: true)
@@ -129,6 +138,15 @@ public final class ManualClock: Clock, Sendable {
   }
 
   // MARK: Its world
+
+  /// Ends what sleeps in a scope, and what will, as if it were cancelled.
+  func end(_ scope: Scope) {
+    state.change { state in
+      scope.isEnded.withLock { $0 = true }
+      for sleeper in state.sleepers where sleeper.scope === scope { sleeper.continuation.resume(returning: false) }
+      state.sleepers.removeAll { $0.scope === scope }
+    }
+  }
 
   /// Lets the clock move timers that are not tasks.
   func move(_ timers: any WorldTimers) { state.change { $0.timers.append(Timers(timers: timers)) } }

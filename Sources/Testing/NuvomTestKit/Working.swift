@@ -36,9 +36,12 @@ extension TestBroker {
     let client = connect()
     let worker = try Worker(
       client: client, tasks: tasks, configuration: configuration, middleware: middleware, clock: clock, logger: logger)
+    let scope = ManualClock.Scope()
     return try await withThrowingTaskGroup(of: Void.self) { group in
       TaskPlacement.$executor.withValue(executor) {
-        group.addTask(executorPreference: executor) { try await worker.run() }
+        ManualClock.Scope.$current.withValue(scope) {
+          group.addTask(executorPreference: executor) { try await worker.run() }
+        }
       }
       defer { client.shutDown() }
       let result: Result
@@ -46,10 +49,12 @@ extension TestBroker {
         result = try await body()
       } catch {
         group.cancelAll()
+        clock.end(scope)
         while await group.nextResult() != nil {}
         throw error
       }
       group.cancelAll()
+      clock.end(scope)
       try await group.waitForAll()
       return result
     }
