@@ -176,7 +176,7 @@ let package = Package(
     tests(
       "NuvomWorkerTests",
       [
-        "NuvomWorker", "NuvomServer", "BrokerProcess", logging, metrics, tracing, lifecycle,
+        "NuvomWorker", "NuvomTestKit", "NuvomServer", "BrokerProcess", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),

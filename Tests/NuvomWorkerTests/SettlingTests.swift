@@ -1,5 +1,6 @@
 import BrokerProcess
 import Logging
+import NuvomTestKit
 @testable import NuvomWorker
 import Synchronization
 import Testing
@@ -20,19 +21,16 @@ struct SettlingTests {
     }
     let (handled, end) = (Signal(), Signal())
     let task = TaskDefinition("t", .init(lease: .seconds(1))) { (_: Int) in }
-    try await withWorker([task], middleware: [Slow(handled: handled, end: end)]) { _, _ in
-      let handle = try await task.delay(1)
-      await handled.wait()
-      // What is left of the lease rises only when it is renewed, which is three times a second.
-      var left = Duration.seconds(1)
-      var renewals = 0
-      while renewals < 4 {
-        let now = try #require(try await handle.status().leaseLeft, "the lease is lost after \(renewals) renewals")
-        if now > left { renewals += 1 }
-        left = now
+    try await TestBroker.run { broker in
+      try await broker.withWorker(tasks: [task], middleware: [Slow(handled: handled, end: end)]) {
+        let handle = try await task.delay(1)
+        await handled.wait()
+        await broker.clock.advance(by: .seconds(10))
+        #expect(broker.events(of: handle.id).count { $0.kind == .extended } >= 10)
+        await end.happen()
+        _ = try await handle.result()
+        #expect(!broker.events(of: handle.id).contains { $0.kind == .leaseExpired })
       }
-      await end.happen()
-      _ = try await handle.result()
     }
   }
 
