@@ -50,7 +50,7 @@ final class CommandExecutor: JobExecutor {
     let process = CommandProcess(
       command: configuration.command, environment: environment(context.job),
       outputLimit: 8 << 20,
-      // The lease is not renewed any more, and must outlast the command.
+      // A lease that could not be renewed any more must still outlast the command.
       patience: min(.seconds(5), context.job.lease / 4))
     do {
       let ended = try await process.run(input: configuration.input.bytes(of: context.job.payload))
