@@ -122,7 +122,7 @@ let package = Package(
       ]),
 
     // Tools: arguments and terminal.
-    module("Tools", "NuvomCommandLine", ["NuvomClient", "MessagePack"]),
+    module("Tools", "NuvomCommandLine", ["NuvomWorker", "NuvomClient", "MessagePack", logging]),
     module(
       "Tools", "NuvomWorkerCommand",
       [

@@ -39,22 +39,19 @@ struct CommandExecutorTests {
 
   private struct JobWasStopped: Error {}
 
-  @Test(
-    "A queue may have a weight after its last =",
-    arguments: [
-      ("mail", "mail", nil), ("mail=3", "mail", 3), ("a=b=2", "a=b", 2), ("a=b", "a=b", nil),
-      ("mail=0", nil, nil), ("=3", nil, nil), ("", nil, nil), ("mail=-1", nil, nil),
-    ] as [(String, String?, Int?)])
-  func queueShare(text: String, name: String?, weight: Int?) {
-    let share = QueueShare(argument: text)
-    #expect(share?.name == name && share?.weight == weight)
+  @Test("An attempt for which the machine has no process left is given back, not failed")
+  func notStarted() async {
+    let executor = CommandExecutor(.init(command: "true")) { _, _ in throw CommandNotStarted(cause: NoProcessLeft()) }
+    let error = await #expect(throws: AttemptGivenUp.self) { try await executor.run(context()) }
+    #expect(error?.reason == .notStarted)
   }
 
-  @Test("Queues are taken by weight when one has a weight")
-  func order() throws {
-    let read = { (texts: [String]) in QueueShare.order(texts.compactMap(QueueShare.init)) }
-    #expect(read(["a", "b"]) == .inOrder(["a", "b"]))
-    #expect(read(["a=3", "b"]) == .weighted(["a": 3, "b": 1]))
-    #expect(read([]) == nil)
+  private struct NoProcessLeft: Error {}
+
+  @Test("A command that no machine can start is a failed attempt: the same job would meet it again")
+  func tooLong() async {
+    let executor = CommandExecutor(.init(command: ": " + String(repeating: "x", count: 200_000)))
+    let error = await #expect(throws: RemoteError.self) { try await executor.run(context()) }
+    #expect(error?.type == "CommandNotRun")
   }
 }

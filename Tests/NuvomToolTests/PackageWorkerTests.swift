@@ -202,8 +202,25 @@ extension ProgramTests {
       try workspace.write("echo \"$*\"; exit 1", to: "worker")
       try workspace.write("{}", to: "job.json")
       let ended = try workspace.nuvom(["runtestworker", "run", "job.json"], environment: environment)
-      #expect(ended.status == 1 && ended.output == "test \(workspace.path)/job.json\n", "\(ended)")
+      #expect(ended.status == 1 && ended.output == "test \(workspace.path)/job.json --no-wait\n", "\(ended)")
       #expect(try workspace.nuvom(["runtestworker", "run", "none.json"], environment: environment).status == 66)
+    }
+
+    @Test("The worker's own command line takes what it is told of a job from a file")
+    func realWorker() throws {
+      let worker = try Program.executable.deletingLastPathComponent().appendingPathComponent("worker-under-test").path
+      try workspace.write("exec \(worker) \"$@\"", to: "worker")
+      let job = #"{"func_name": "echo", "args": ["Ada"], "timeout_secs": 60, "retries": null}"#
+      try workspace.write(job, to: "job.json")
+      let run = { (arguments: [String]) in
+        try workspace.nuvom(["runtestworker", "run"] + arguments, environment: environment, input: job)
+      }
+      for file in ["job.json", "-"] {
+        let ended = try run([file, "--connect", "127.0.0.1:9"])
+        #expect(ended.status == 0 && ended.output.contains("✅ SUCCESS: \"Ada\"\nattempts  1\n"), "\(ended)")
+        let json = try run([file, "--json"])
+        #expect(json.output.contains(#"{"status":"SUCCESS","attempts":1,"result":"Ada""#), "\(json)")
+      }
     }
   }
 }

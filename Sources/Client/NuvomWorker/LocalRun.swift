@@ -61,6 +61,7 @@ package struct LocalRun: Sendable {
     job.maximumAttempts = (retries ?? policy.retries) + 1
     job.timeout = given.timeout ?? policy.timeout
     job.attempt = 1
+    job.lease = WorkerConfiguration().lease
     while true {
       job.token = LeaseToken(rawValue: UInt64(job.attempt))
       let (result, following) = await attempt(job)

@@ -201,7 +201,7 @@ public struct AttemptGivenUp: Error, Hashable, Sendable, CustomStringConvertible
   /// Why.
   public let reason: Reason
 
-  init(_ reason: Reason) { self.reason = reason }
+  package init(_ reason: Reason) { self.reason = reason }
 
   /// What the broker's refusal means for the attempt; nil if nothing.
   init?(refusal code: NuvomError.Code) {

@@ -192,31 +192,4 @@ private struct Announcement: Service {
   }
 }
 
-/// A queue as it is named on the command line.
-struct QueueWeight: Sendable, CustomStringConvertible {
-  let name: String
-  let weight: Int?
-
-  /// Reads `NAME` or `NAME=WEIGHT`.
-  init(_ text: String) throws {
-    guard let sign = text.lastIndex(of: "=") else {
-      (name, weight) = (text, nil)
-      return
-    }
-    guard let number = Int(text[text.index(after: sign)...]), number >= 1, sign > text.startIndex else {
-      throw Unreadable(description: "write a queue as NAME or NAME=WEIGHT, as in mail=3")
-    }
-    (name, weight) = (String(text[..<sign]), number)
-  }
-
-  var description: String { weight.map { "\(name)=\($0)" } ?? name }
-
-  /// Nil for none: those of the tasks. One weight makes all weighted; who has none has 1.
-  static func order(_ queues: [QueueWeight]) -> QueueOrder? {
-    if queues.isEmpty { return nil }
-    if queues.allSatisfy({ $0.weight == nil }) { return .inOrder(queues.map(\.name)) }
-    return .weighted(queues.map { (name: $0.name, weight: $0.weight ?? 1) })
-  }
-}
-
 extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -3,20 +3,6 @@ import ArgumentParser
 import Foundation
 import MessagePack
 
-/// Reading what a job or a result is made of.
-enum PayloadSource {
-  /// All bytes of a file; `-` is standard input.
-  static func file(_ path: String) throws -> [UInt8] {
-    do {
-      if path == "-" { return [UInt8](try FileHandle.standardInput.readToEnd() ?? Data()) }
-      return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-    } catch {
-      let status: ExitStatus = FileManager.default.fileExists(atPath: path) ? .inputOutput : .missing
-      throw Failure(status, "\(path) cannot be read: \(error.localizedDescription)")
-    }
-  }
-}
-
 /// The four ways to give a job its payload, of which one is taken.
 struct PayloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Payload, as text.", valueName: "text"))
@@ -48,7 +34,7 @@ struct PayloadOptions: ParsableArguments {
   /// The payload's bytes; none for none.
   func bytes() throws -> [UInt8] {
     if let payload { return [UInt8](payload.utf8) }
-    if let payloadFile { return try PayloadSource.file(payloadFile) }
+    if let payloadFile { return try InputFile.read(payloadFile) }
     if args == nil && kwargs == nil { return [] }
     let arguments: MessageValue = ["args": args ?? [], "kwargs": kwargs ?? [:]]
     do {

@@ -80,7 +80,7 @@ struct AckCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let bytes = try resultFile.map(PayloadSource.file) ?? result?.encoded()
+    let bytes = try resultFile.map(InputFile.read) ?? result?.encoded()
     try await lease.settle("acked") { try await $0.ack($1, result: bytes) }
   }
 }

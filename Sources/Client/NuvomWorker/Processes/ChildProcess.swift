@@ -297,7 +297,7 @@ final class ChildProcess: Sendable {
     let (description, crash): (String, WorkerCrashed.End?) =
       switch status {
       case .success(.signaled(let number)):
-        ("it was ended by \(WorkerCrashed.name(ofSignal: number))", .signal(number))
+        ("it was ended by \(SignalName.nameAndNumber(number))", .signal(number))
       case .success(.exited(let status)): ("it exited with status \(status)", .exit(status))
       case .failure(let error): ("it could not be started: \(error)", nil)
       }

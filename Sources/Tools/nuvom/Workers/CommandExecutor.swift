@@ -1,6 +1,6 @@
-import NuvomCommandLine
 import Glibc
 import MessagePack
+import NuvomCommandLine
 import NuvomWorker
 import Subprocess
 import Synchronization
@@ -21,6 +21,7 @@ final class CommandExecutor: JobExecutor {
   /// The queue of jobs that name none.
   let queues = ["default"]
   private let configuration: Configuration
+  private let runProcess: @Sendable (CommandProcess, _ input: [UInt8]) async throws -> CommandProcess.Ended
   private let running = Mutex(Running())
 
   private struct Running {
@@ -28,8 +29,14 @@ final class CommandExecutor: JobExecutor {
     var waiting: [LeaseToken: CheckedContinuation<Void, Never>] = [:]
   }
 
-  init(_ configuration: Configuration) {
+  init(
+    _ configuration: Configuration,
+    runProcess: @escaping @Sendable (CommandProcess, _ input: [UInt8]) async throws -> CommandProcess.Ended = {
+      try await $0.run(input: $1)
+    }
+  ) {
     self.configuration = configuration
+    self.runProcess = runProcess
     // A command that does not read its input must not end its worker.
     ProcessLimits.ignoreBrokenPipes()
   }
@@ -53,10 +60,13 @@ final class CommandExecutor: JobExecutor {
       // A lease that could not be renewed any more must still outlast the command.
       patience: min(.seconds(5), context.job.lease / 4))
     do {
-      let ended = try await process.run(input: configuration.input.bytes(of: context.job.payload))
+      let ended = try await runProcess(process, configuration.input.bytes(of: context.job.payload))
       return try configuration.output.result(of: try CommandFailure.check(ended))
     } catch let error as Unreadable {
       throw RemoteError(type: "CommandData", message: error.description, retry: false)
+    } catch let error as CommandNotStarted {
+      context.logger.error("no process could be started for a job", metadata: ["reason": "\(error.cause)"])
+      throw AttemptGivenUp(.notStarted)
     } catch let error as SubprocessError {
       throw RemoteError(type: "CommandNotRun", message: "the command cannot be run: \(error)")
     }
@@ -128,16 +138,4 @@ enum CommandFailure {
       throw RemoteError(type: "Signal", message: message("ended by \(SignalName.name(number))"), trace: trace)
     }
   }
-}
-
-/// What signals are called.
-enum SignalName {
-  static let names: [Int32: String] = [
-    SIGABRT: "SIGABRT", SIGALRM: "SIGALRM", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGHUP: "SIGHUP", SIGILL: "SIGILL",
-    SIGINT: "SIGINT", SIGKILL: "SIGKILL", SIGPIPE: "SIGPIPE", SIGQUIT: "SIGQUIT", SIGSEGV: "SIGSEGV", SIGSYS: "SIGSYS",
-    SIGTERM: "SIGTERM", SIGTRAP: "SIGTRAP", SIGUSR1: "SIGUSR1", SIGUSR2: "SIGUSR2", SIGXCPU: "SIGXCPU",
-    SIGXFSZ: "SIGXFSZ",
-  ]
-
-  static func name(_ number: Int32) -> String { names[number] ?? "signal \(number)" }
 }

@@ -31,11 +31,19 @@ struct CommandProcess: Sendable {
   /// Runs it. When the Swift task is cancelled its process group gets SIGTERM, and what is left of it after `patience`, or after the
   /// end of the shell, SIGKILL: nothing runs when this returns.
   ///
-  /// - Throws: `SubprocessError` if it cannot be started; `CancellationError`.
+  /// - Throws: ``CommandNotStarted``; `SubprocessError` for what is wrong with the command; `CancellationError`.
   func run(input: [UInt8]) async throws -> Ended {
     let group = ProcessGroup()
     // A Swift task of its own, which is not cancelled: a command that says something while it ends must find its output open.
-    let running = Task { try await run(input, in: group) }
+    let running = Task {
+      do {
+        return try await run(input, in: group)
+      } catch let error as SubprocessError
+        where !group.hasBegun && CommandNotStarted.shortages.contains(error.underlyingError?.rawValue ?? 0)
+      {
+        throw CommandNotStarted(cause: error)
+      }
+    }
     let ended = try await withTaskCancellationHandler {
       try await running.value
     } onCancel: {
@@ -106,6 +114,14 @@ struct CommandProcess: Sendable {
   }
 }
 
+/// The machine has no process or descriptor left for a command, which says nothing about its job.
+struct CommandNotStarted: Error {
+  /// What passes; anything else, such as arguments that are too long, the same job would meet again.
+  static let shortages: Set<Int32> = [EAGAIN, ENOMEM, EMFILE, ENFILE]
+
+  let cause: any Error
+}
+
 /// The processes that a command started and that did not leave its group, while it runs.
 private final class ProcessGroup: Sendable {
   private struct State {
@@ -114,6 +130,9 @@ private final class ProcessGroup: Sendable {
   }
 
   private let state = Mutex(State())
+
+  /// Whether the command was started.
+  var hasBegun: Bool { state.withLock { $0.id != nil } }
 
   func begin(_ id: pid_t) {
     state.withLock { state in

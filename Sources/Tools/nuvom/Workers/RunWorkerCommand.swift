@@ -28,8 +28,9 @@ struct RunWorkerCommand: AsyncParsableCommand {
     name: .customLong("queue"),
     help: ArgumentHelp(
       "With --exec: a queue to take from; may be repeated: the first that has a job, or by weight if one has a weight. Default: default.",
-      valueName: "name[=weight]"))
-  var queues: [QueueShare] = []
+      valueName: "name[=weight]"),
+    transform: QueueWeight.init)
+  var queues: [QueueWeight] = []
   @Option(
     name: .customLong("task"),
     help: ArgumentHelp(
@@ -120,7 +121,7 @@ struct RunWorkerCommand: AsyncParsableCommand {
       configuration: NuvomClient.Configuration(address: address, name: name), logger: Logger(label: "nuvom.client"))
     let configuration = WorkerConfiguration(
       name: name, concurrency: concurrency ?? ProcessInfo.processInfo.activeProcessorCount,
-      queues: QueueShare.order(queues), lease: lease ?? .seconds(30), gracePeriod: grace ?? .seconds(25),
+      queues: QueueWeight.order(queues), lease: lease ?? .seconds(30), gracePeriod: grace ?? .seconds(25),
       defaultTimeout: timeout)
     do {
       let worker = try Worker(
