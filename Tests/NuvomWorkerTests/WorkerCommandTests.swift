@@ -84,4 +84,32 @@ struct WorkerCommandTests {
       }
     }
   }
+
+  #if Macros
+    private struct Shout: TaskInput, Codable {
+      let text: String
+      let times: Int
+    }
+
+    @Test("finds the tasks with @NuvomTask that nobody listed, and runs their jobs", arguments: ["none", "process"])
+    func linked(isolation: String) async throws {
+      let (status, lines, _) = try await runWorker(["list"])
+      #expect(status == 0 && lines.contains { $0.hasPrefix("shout ") && $0.contains("link") })
+      try await withWorkerProcess(["--isolation", isolation]) { _, _ in
+        let shout = TaskReference<Shout, String>("shout")
+        let result = try await shout.delay(Shout(text: "ab", times: 2)).result()
+        #expect(result == "ABAB")
+      }
+    }
+
+    @Test("says of a task that is listed and linked, too, that it is to be left out of the list")
+    func listedAndLinked() async throws {
+      for arguments in [["--connect", "127.0.0.1:9"], ["test"]] {
+        let end = try await runWorker(
+          arguments, input: arguments == ["test"] ? #"{"task": "shout", "args": ["a"]}"# : nil,
+          environment: ["WORKER_UNDER_TEST_GIVES_LINKED": "1"])
+        #expect(end.status == 78 && end.log.contains("the task shout") && end.log.contains("leave it out of the list"))
+      }
+    }
+  #endif
 }

@@ -83,9 +83,9 @@ func withWorkerProcess(
 }
 
 /// Runs the worker's executable to its end.
-func runWorker(_ arguments: [String], input: String? = nil) async throws -> (
-  status: Int32?, lines: [String], log: String
-) {
+func runWorker(
+  _ arguments: [String], input: String? = nil, environment: [String: String] = [:]
+) async throws -> (status: Int32?, lines: [String], log: String) {
   let folder = try TemporaryFolder()
   var arguments = arguments
   if let input {
@@ -93,7 +93,7 @@ func runWorker(_ arguments: [String], input: String? = nil) async throws -> (
     try Data(input.utf8).write(to: file)
     arguments.append(file.path)
   }
-  let worker = try WorkerProcess(port: nil, arguments, folder: folder.url)
+  let worker = try WorkerProcess(port: nil, arguments, environment: environment, folder: folder.url)
   var lines: [String] = []
   while let line = await worker.output.next() { lines.append(line) }
   return (await worker.end(), lines, try worker.log)

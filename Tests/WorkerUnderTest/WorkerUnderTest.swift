@@ -11,11 +11,28 @@ struct WorkerUnderTest {
     if getenv("WORKER_UNDER_TEST") != nil, getenv("NUVOM_WORKER_CHILD") != nil { exit(9) }
     InstrumentationSystem.bootstrap(Passing())
     print("printed before the worker begins")
-    await WorkerCommand.main(tasks: [
+    let tasks: [any RunnableTask] = [
       echo, crash, trap, exits, hang, grow, prints, gate, idle, family, asks, fails, unhooked, flaky, slow, traced,
-    ])
+    ]
+    await WorkerCommand.main(tasks: tasks + listedTwice)
+  }
+
+  /// What is linked, and listed nevertheless, if the test asks for it.
+  private static var listedTwice: [any RunnableTask] {
+    #if Macros
+      if getenv("WORKER_UNDER_TEST_GIVES_LINKED") != nil { return [shoutTask] }
+    #endif
+    return []
   }
 }
+
+#if Macros
+  /// Nobody lists it.
+  @NuvomTask(tags: ["link"])
+  func shout(text: String, times: Int = 1) -> String {
+    String(repeating: text.uppercased(), count: times)
+  }
+#endif
 
 let noteErrors = TaskHooks<String>(onError: { error in note("hook \(type(of: error))") })
 

@@ -105,6 +105,7 @@ struct RunCommand: AsyncParsableCommand {
         "this worker has no tasks; link a module with @NuvomTask functions, or give tasks to WorkerCommand.main(tasks:)"
       )
     }
+    try program.check()
     let address = try address()
     let name = name ?? "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
     let client = NuvomClient.Configuration(address: address, name: name)

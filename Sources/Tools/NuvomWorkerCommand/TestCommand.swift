@@ -17,6 +17,7 @@ struct TestCommand: AsyncParsableCommand {
 
   func run() async throws {
     let program = WorkerProgram.current
+    try program.check()
     let file = try JobFile(file)
     let logger = program.logger(nil)
     let executor: InlineExecutor

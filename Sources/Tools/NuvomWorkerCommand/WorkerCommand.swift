@@ -19,31 +19,44 @@ public enum WorkerCommand {
   /// `--isolation process` the program is started again for each process that runs jobs.
   ///
   /// - Parameters:
-  ///   - tasks: what the worker can run, beside the tasks with `@NuvomTask` that are linked into the program.
+  ///   - tasks: what the worker can run, beside the tasks with `@NuvomTask` that are linked into the program, which do not belong here.
   ///   - middleware: wraps each attempt, the first outermost.
   ///   - logger: nil: a logger to standard error. Its level is that of `--log-level` if that was given.
   public static func main(
     tasks: [any RunnableTask] = [], middleware: [any WorkerMiddleware] = Worker.defaultMiddleware, logger: Logger? = nil
   ) async {
-    let program = WorkerProgram(tasks: all(tasks), middleware: middleware, logger: logger)
+    let program = WorkerProgram(linked: linkedTasks(), given: tasks, middleware: middleware, logger: logger)
     await WorkerProgram.$current.withValue(program) { await RunCommand.start() }
   }
-
-  /// Every task that the program has. The list is put together here and nowhere else.
-  private static func all(_ given: [any RunnableTask]) -> [any RunnableTask] { linkedTasks() + given }
 }
 
 /// What the commands are about.
 struct WorkerProgram: Sendable {
   /// Commands are made by the parser, which has no place for it.
-  @TaskLocal static var current = WorkerProgram(tasks: [], middleware: [], logger: nil)
+  @TaskLocal static var current = WorkerProgram(linked: [], given: [], middleware: [], logger: nil)
 
-  let tasks: [any RunnableTask]
+  /// Those with `@NuvomTask`.
+  let linked: [any RunnableTask]
+  /// Those that `main` was given.
+  let given: [any RunnableTask]
   let middleware: [any WorkerMiddleware]
   let logger: Logger?
 
+  /// Every task that the program has. The list is put together here and nowhere else.
+  var tasks: [any RunnableTask] { linked + given }
+
   /// The executable's.
   static var name: String { URL(fileURLWithPath: CommandLine.arguments.first ?? "worker").lastPathComponent }
+
+  /// - Throws: ``Failure`` for a task that was given and is linked, too: it is most likely the same one.
+  func check() throws {
+    let names = Set(linked.map(\.name))
+    guard let twice = given.first(where: { names.contains($0.name) }) else { return }
+    throw Failure(
+      .configuration,
+      "the task \(twice.name) is given to WorkerCommand.main(tasks:), and @NuvomTask has linked one of that name: leave it out of the "
+        + "list, or rename it if it is another", code: WorkerError.Code.duplicateTask.rawValue)
+  }
 
   func logger(_ level: Logger.Level?) -> Logger {
     var logger =
