@@ -160,9 +160,9 @@ let package = Package(
       path: "Examples/Checksums", swiftSettings: strict),
 
     // Tests: one target a module, and those of the whole.
-    tests("MessagePackTests", ["MessagePack", "CMessagePack"]),
+    tests("MessagePackTests", ["MessagePack", "CMessagePack", "SeededNumbers"]),
     tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
-    tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel"]),
+    tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel", "SeededNumbers"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
     tests(
@@ -194,13 +194,14 @@ let package = Package(
     tests(
       "NuvomToolTests",
       ["nuvom", "nuvom-discover", "NuvomCommandLine", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
-    tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover"]),
+    tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
+    .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: strict),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),
-    tests("WorkerCrashTests", ["BrokerProcess", "CrashWorker", "NuvomTasks", "MessagePack"]),
+    tests("WorkerCrashTests", ["BrokerProcess", "SeededNumbers", "CrashWorker", "NuvomTasks", "MessagePack"]),
     tests("DocumentationTests", ["NuvomClient", "NuvomTasks", "NuvomWorker", logging, lifecycle]),
     tests("ArchitectureTests"),
   ]

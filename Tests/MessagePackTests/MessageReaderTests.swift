@@ -1,4 +1,5 @@
 import CMessagePack
+import SeededNumbers
 import Testing
 
 @testable import MessagePack
@@ -98,7 +99,7 @@ struct HostileBytesTests {
 
   @Test("Random bytes, and messages with a random byte changed, are read or refused", arguments: 0..<4)
   func fuzz(seed: UInt64) throws {
-    var random = SeededGenerator(state: seed)
+    var random = SeededNumbers(seed: seed)
     var reader = MessageReader(maximumValues: 64)
     var read = 0
     for _ in 0..<5000 {
@@ -123,7 +124,7 @@ struct HostileBytesTests {
 
   @Test("The quick way of reading and msgpack-c's parser give the same tokens, status and place", arguments: 0..<4)
   func agreesWithMsgpackC(seed: UInt64) throws {
-    var random = SeededGenerator(state: seed)
+    var random = SeededNumbers(seed: seed)
     var quick = nuvom_tokens_make(10_000)
     var other = nuvom_tokens_make(10_000)
     defer {
@@ -336,7 +337,7 @@ struct UTF8ValidationTests {
 
   @Test("Agrees with String about random bytes")
   func random() {
-    var random = SeededGenerator(state: 8)
+    var random = SeededNumbers(seed: 8)
     let interesting: [UInt8] = [0x00, 0x61, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc2, 0xe0, 0xed, 0xf0, 0xf4]
     var valid = 0
     for _ in 0..<50_000 {

@@ -1,10 +1,11 @@
 import MessagePack
+import SeededNumbers
 import Testing
 
 extension MessageValue {
   /// A random value, at most `depth` containers deep.
-  static func random(using random: inout SeededGenerator, depth: Int = 4) -> MessageValue {
-    let length = { (random: inout SeededGenerator) in
+  static func random(using random: inout SeededNumbers, depth: Int = 4) -> MessageValue {
+    let length = { (random: inout SeededNumbers) in
       Int.random(in: 0...Int.random(in: 0...40, using: &random), using: &random)
     }
     switch Int.random(in: 0...(depth > 0 ? 9 : 7), using: &random) {
@@ -136,7 +137,7 @@ struct MessageValueTests {
 
   @Test("Random values come back as they were", arguments: 0..<8)
   func roundTrip(seed: UInt64) throws {
-    var random = SeededGenerator(state: seed)
+    var random = SeededNumbers(seed: seed)
     for _ in 0..<200 {
       let value = MessageValue.random(using: &random)
       let decoded = try MessageValue(decoding: value.encoded())

@@ -1,4 +1,5 @@
 import Foundation
+import SeededNumbers
 import Testing
 
 @testable import NuvomDiscovery
@@ -42,7 +43,7 @@ import Testing
 
   @Test("Random lines in several directories leave the files that git leaves", arguments: UInt64(1)...12)
   func asGit(seed: UInt64) async throws {
-    var random = Seeded(state: seed)
+    var random = SeededNumbers(seed: seed)
     let repository = try await GitRepository(&random)
     for _ in 0..<10 {
       let lists = try repository.writeRandomLists(&random)
@@ -63,7 +64,7 @@ private final class GitRepository {
 
   private static let names = ["a", "b", "ab", "abc", "a b", "#a", "!b", "[a]", "a]", "b-", "A1"]
 
-  init(_ random: inout Seeded) async throws {
+  init(_ random: inout SeededNumbers) async throws {
     for depth in 1...3 {
       for parent in directories where parent.split(separator: "/").count == depth - 1 {
         for _ in 0..<3 {
@@ -86,7 +87,7 @@ private final class GitRepository {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
   /// Writes the same lines for git and for discovery; gives them for a message.
-  func writeRandomLists(_ random: inout Seeded) throws -> [String: [String]] {
+  func writeRandomLists(_ random: inout SeededNumbers) throws -> [String: [String]] {
     for directory in directories {
       for name in [".gitignore", ".nuvomignore"] {
         try? FileManager.default.removeItem(atPath: "\(path)/\(directory)/\(name)")
@@ -112,7 +113,7 @@ private final class GitRepository {
   ]
 
   /// Half of them like what people write, half of them anything.
-  private func line(_ random: inout Seeded) -> String {
+  private func line(_ random: inout SeededNumbers) -> String {
     var line = ""
     if random.below(2) == 0 {
       line = random.element(files + directories.dropFirst())
@@ -165,21 +166,4 @@ private final class GitRepository {
     try #require(process.terminationReason == .exit && process.terminationStatus <= 1)
     return try String(contentsOfFile: said, encoding: .utf8)
   }
-}
-
-/// Numbers that are the same in each run.
-struct Seeded {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-
-  mutating func element<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
 }

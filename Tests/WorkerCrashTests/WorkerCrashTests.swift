@@ -2,6 +2,7 @@ import BrokerProcess
 import CrashWorker
 import Foundation
 import NuvomTasks
+import SeededNumbers
 import Testing
 
 /// Real workers of a real broker, killed with SIGKILL in the middle of their work, again and again, and at times the broker too.
@@ -16,7 +17,7 @@ struct WorkerCrashTests {
     let fleet = try Fleet(3, of: broker, pulse: pulse)
     defer { fleet.end() }
     do {
-      let history = try await story(broker, fleet, pulse, SeededRandom(state: seed))
+      let history = try await story(broker, fleet, pulse, SeededNumbers(seed: seed))
       #expect(
         history.complaints.isEmpty, "seed \(seed): \(history.complaints.count): \(history.complaints.prefix(20))")
       // The story was one: runs were cut off, some of them after the job's work was done, and jobs ran more than once.
@@ -30,7 +31,7 @@ struct WorkerCrashTests {
   }
 
   private func story(
-    _ broker: BrokerProcess, _ fleet: Fleet, _ pulse: Pulse, _ seeded: SeededRandom
+    _ broker: BrokerProcess, _ fleet: Fleet, _ pulse: Pulse, _ seeded: SeededNumbers
   ) async throws -> WorkerHistory {
     let client = NuvomClient(
       configuration: .init(address: BrokerAddress(host: "127.0.0.1", port: Int(broker.port))))

@@ -1,4 +1,5 @@
 import Synchronization
+import SeededNumbers
 import Testing
 
 @testable import NuvomEngine

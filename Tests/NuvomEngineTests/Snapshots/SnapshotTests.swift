@@ -1,4 +1,5 @@
 import NuvomModel
+import SeededNumbers
 import Testing
 
 @testable import NuvomEngine
