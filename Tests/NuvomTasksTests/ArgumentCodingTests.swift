@@ -73,6 +73,16 @@ struct ArgumentCodingTests {
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
   }
 
+  @Test("No payload means no arguments: the first that is wanted is missing")
+  func noPayload() async throws {
+    let error = await #expect(throws: ArgumentError.self) {
+      try await TaskDefinition("t") { (name: String) in name }.run(payload: [], hookFailed: { _, _ in })
+    }
+    #expect(error?.description.contains("number 1 is missing") == true)
+    let without = TaskDefinition("t") { () in 7 }
+    #expect(try await without.run(payload: [], hookFailed: { _, _ in }) == [7])
+  }
+
   @Test("An input of one's own names its arguments, and Python's way to bind them holds")
   func ownInput() async throws {
     struct Resize: TaskInput {

@@ -1,5 +1,11 @@
 import NuvomModel
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Where a broker listens: `host:port`, `host` (port 8866), `[v6 address]:port`.
 public struct BrokerAddress: Hashable, Sendable {
   /// A name or an IP address, without brackets.
@@ -9,6 +15,14 @@ public struct BrokerAddress: Hashable, Sendable {
 
   /// 127.0.0.1, port 8866: where a broker listens unless told otherwise.
   public static let local = BrokerAddress(host: "127.0.0.1", port: ProtocolLimits.defaultPort)
+
+  /// What the environment variable `NUVOM_CONNECT` says, as for the command line; if nothing, ``local``. What cannot be read as an address is
+  /// taken for a host's name, so that the error that follows shows it.
+  public static var standard: BrokerAddress {
+    guard let variable = getenv("NUVOM_CONNECT"), variable.pointee != 0 else { return local }
+    let text = String(cString: variable)
+    return (try? BrokerAddress(text)) ?? BrokerAddress(host: text, port: ProtocolLimits.defaultPort)
+  }
 
   /// A host and a port.
   public init(host: String, port: Int) {

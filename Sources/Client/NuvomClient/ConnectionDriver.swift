@@ -226,9 +226,17 @@ final class ConnectionDriver: @unchecked Sendable {
         case .success(let channel):
           channel.close(promise: nil)
         case .failure(let error):
-          lost("cannot connect to \(address): \(error)", on: attempt)
+          lost("no broker answers at \(address): \(Self.reason(error))", on: attempt)
         }
       }
+  }
+
+  /// What the system said, without what NIO tried.
+  private static func reason(_ error: any Error) -> String {
+    guard let error = error as? NIOConnectionError else { return "\(error)" }
+    let attempts = error.connectionErrors.map { "\($0.error)" }
+    return (attempts.isEmpty ? [error.dnsAError, error.dnsAAAAError].compactMap { $0.map { "\($0)" } } : attempts)
+      .joined(separator: "; ")
   }
 
   private func disconnect() {
@@ -255,7 +263,7 @@ final class ConnectionDriver: @unchecked Sendable {
         "connected", metadata: ["broker": "\(address)", "server": "\(server)", "resent_requests": "\(resent)"])
     case .lost(let failure, let wait):
       logger.warning(
-        "connection lost",
+        "no connection; trying again",
         metadata: [
           "broker": "\(address)", "code": "\(failure.code)", "reason": "\(failure.message)",
           "retry_in_ms": "\(wait / 1_000)",

@@ -34,8 +34,8 @@ public final class NuvomClient: Service, Sendable {
     /// How long a graceful shutdown waits for the answers to requests in flight.
     public var shutdownGrace: Duration = .seconds(10)
 
-    /// A client of the broker at an address: by default the local one.
-    public init(address: BrokerAddress = .local, name: String = "") {
+    /// A client of the broker at an address: by default that of `NUVOM_CONNECT`, or the local one.
+    public init(address: BrokerAddress = .standard, name: String = "") {
       self.address = address
       self.name = name
     }
@@ -48,11 +48,11 @@ public final class NuvomClient: Service, Sendable {
   /// - Parameters:
   ///   - configuration: where and how.
   ///   - eventLoopGroup: the threads that its connection runs on; by default the process's own.
-  ///   - logger: by default nothing is logged.
+  ///   - logger: by default one that tells of lost connections, and of a broker that is not there.
   public convenience init(
     configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-    logger: Logger = Logger(label: "nuvom.client") { _ in SwiftLogNoOpLogHandler() }
+    logger: Logger = NuvomClient.defaultLogger
   ) {
     self.init(link: NetworkLink(configuration: configuration, eventLoop: eventLoopGroup.next(), logger: logger))
   }
@@ -71,13 +71,20 @@ public final class NuvomClient: Service, Sendable {
   /// dequeues and waits end at once. Called again it does nothing more.
   public func shutDown() { link.shutDown() }
 
+  /// Tells warnings and errors by the program's logging system.
+  public static var defaultLogger: Logger {
+    var logger = Logger(label: "nuvom.client")
+    logger.logLevel = .warning
+    return logger
+  }
+
   /// Makes a client, runs it while `body` runs, and shuts it down gracefully. It is the ``current`` one in `body`.
   ///
   /// - Throws: what `body` throws.
   public static func withClient<Result: Sendable>(
     configuration: Configuration = Configuration(),
     eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-    logger: Logger = Logger(label: "nuvom.client") { _ in SwiftLogNoOpLogHandler() },
+    logger: Logger = NuvomClient.defaultLogger,
     _ body: @Sendable (NuvomClient) async throws -> Result
   ) async throws -> Result {
     let client = NuvomClient(configuration: configuration, eventLoopGroup: eventLoopGroup, logger: logger)

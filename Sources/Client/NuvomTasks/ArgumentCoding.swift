@@ -62,6 +62,8 @@ public struct ArgumentDecoder {
   private var positionalsRead = 0
 
   init(_ payload: [UInt8]) throws(ArgumentError) {
+    // Whoever enqueued no payload gave no arguments.
+    if payload.isEmpty { return }
     let isRead = payload.withUnsafeBytes { bytes -> Bool in
       var reader = MessageReader()
       guard reader.parse(bytes) == .ok else { return false }
@@ -125,10 +127,12 @@ public struct ArgumentDecoder {
   /// All arguments as one value: the only one by position, or else the named ones as a map.
   /// - Throws: ``ArgumentError``.
   public mutating func whole<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
-    if positionals.isEmpty {
+    if positionals.isEmpty, !named.isEmpty {
       read = Set(named.keys)
-      return try Self.decode(map.isEmpty ? [0x80] : map, as: type, label: nil)
+      return try Self.decode(map, as: type, label: nil)
     }
+    // Nothing at all fits a struct whose fields may be left out.
+    if positionals.isEmpty, let value = try? MessagePackDecoder().decode(type, from: [0x80]) { return value }
     return try argument(nil, at: 0, as: type)
   }
 

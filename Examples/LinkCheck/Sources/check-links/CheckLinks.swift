@@ -2,7 +2,7 @@ import Foundation
 import NuvomTasks
 import Tasks
 
-/// Checks all Markdown pages below a folder: `check-links docs`.
+/// Checks all Markdown pages below a folder: `check-links docs`. The broker is that of NUVOM_CONNECT, or the one on this machine.
 @main
 struct CheckLinks {
   static func main() async throws {
@@ -14,7 +14,7 @@ struct CheckLinks {
     }
     guard !pages.isEmpty else { return print("There is no Markdown page below \(root).") }
 
-    let reports = try await NuvomClient.withClient(configuration: .init(address: brokerAddress())) { _ in
+    let reports = try await NuvomClient.withClient { _ in
       // One request for all jobs; they are on the broker's disk when it returns.
       let jobs = try await checkPageTask.map(pages.sorted().map { .init(root: folder, page: $0) })
       return try await jobs.results(timeout: .seconds(60))
@@ -26,11 +26,5 @@ struct CheckLinks {
     let (links, dead) = (reports.map(\.links).reduce(0, +), reports.map(\.dead.count).reduce(0, +))
     print("\(reports.count) pages, \(links) links, \(dead) dead")
     if dead > 0 { exit(1) }
-  }
-
-  /// Where the broker is: NUVOM_CONNECT, or this machine.
-  static func brokerAddress() throws -> BrokerAddress {
-    guard let text = ProcessInfo.processInfo.environment["NUVOM_CONNECT"] else { return .local }
-    return try BrokerAddress(text)
   }
 }
