@@ -153,7 +153,7 @@ let package = Package(
     .executableTarget(
       name: "checksums",
       dependencies: [
-        "NuvomClient", "MessagePack", unixSignals,
+        "NuvomClient", "MessagePack", logging, unixSignals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],

@@ -1,4 +1,8 @@
 import ArgumentParser
+import Logging
+
+/// The demonstration kills the broker on purpose: that connections are lost is no news.
+let silent = Logger(label: "checksums") { _ in SwiftLogNoOpLogHandler() }
 
 /// An example of a whole job: the SHA-256 of many files, computed by several worker processes.
 ///

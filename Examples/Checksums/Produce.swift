@@ -12,7 +12,7 @@ struct Produce: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = NuvomClient.Configuration(address: try BrokerAddress(connect), name: "checksums-producer")
-    try await NuvomClient.withClient(configuration: configuration) { client in
+    try await NuvomClient.withClient(configuration: configuration, logger: silent) { client in
       var unread: [UInt8] = []
       while true {
         let bytes = FileHandle.standardInput.availableData

@@ -44,7 +44,8 @@ struct Run: AsyncParsableCommand {
     let paths = Pipe()
     let producer = try Child("producer", checksums, ["produce", "--connect", broker.address], in: folder, input: paths)
     defer { producer.kill() }
-    let client = NuvomClient(configuration: .init(address: try BrokerAddress(broker.address), name: "checksums-run"))
+    let client = NuvomClient(
+      configuration: .init(address: try BrokerAddress(broker.address), name: "checksums-run"), logger: silent)
     async let _ = client.run()
 
     var progress = Progress(total: files.count)

@@ -16,7 +16,7 @@ struct Work: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = NuvomClient.Configuration(address: try BrokerAddress(connect), name: "checksums-worker")
-    try await NuvomClient.withClient(configuration: configuration) { client in
+    try await NuvomClient.withClient(configuration: configuration, logger: silent) { client in
       var done: [Settlement] = []
       while true {
         // One round trip acknowledges the last jobs with their results and brings the next ones.

@@ -5,6 +5,12 @@ import NuvomConnection
 import NuvomModel
 import Synchronization
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// How a request of a task ended.
 enum CallEnd: Sendable {
   case result([UInt8])
@@ -234,9 +240,11 @@ final class ConnectionDriver: @unchecked Sendable {
   /// What the system said, without what NIO tried.
   private static func reason(_ error: any Error) -> String {
     guard let error = error as? NIOConnectionError else { return "\(error)" }
-    let attempts = error.connectionErrors.map { "\($0.error)" }
-    return (attempts.isEmpty ? [error.dnsAError, error.dnsAAAAError].compactMap { $0.map { "\($0)" } } : attempts)
-      .joined(separator: "; ")
+    let attempts = error.connectionErrors.map { attempt in
+      (attempt.error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(attempt.error)"
+    }
+    let names = [error.dnsAError, error.dnsAAAAError].compactMap { $0.map { "\($0)" } }
+    return (attempts.isEmpty ? names : attempts).joined(separator: "; ")
   }
 
   private func disconnect() {

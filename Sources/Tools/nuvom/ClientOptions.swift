@@ -1,5 +1,6 @@
 import NuvomCommandLine
 import ArgumentParser
+import Logging
 import NuvomClient
 
 /// Which broker is meant.
@@ -29,7 +30,9 @@ struct ClientOptions: ParsableArguments {
     // A person at a terminal wants to hear at once that nobody answers.
     configuration.reconnects = false
     do {
-      return try await NuvomClient.withClient(configuration: configuration, body)
+      // What goes wrong is the command's own line.
+      let silent = Logger(label: "nuvom") { _ in SwiftLogNoOpLogHandler() }
+      return try await NuvomClient.withClient(configuration: configuration, logger: silent, body)
     } catch let error as NuvomError {
       throw Failure(error, broker: address)
     }
