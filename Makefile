@@ -49,7 +49,7 @@ bench-packages: build
 instructions: packages ## Count the instructions of the core's work; fails if they have become more
 	@Benchmarks/instructions.py
 
-docs: ## Build the DocC pages into .build/documentation (after make test); fails if a link leads nowhere
+docs: packages ## Build the DocC pages into .build/documentation; fails if a link leads nowhere
 	@scripts/docs
 
 format: ## Format all Swift files

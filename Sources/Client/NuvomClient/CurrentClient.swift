@@ -5,7 +5,7 @@ extension NuvomClient {
 
   /// The client that was named, or the current one.
   /// - Throws: `CLOSED` if there is none.
-  public static func required(_ client: NuvomClient?) throws(NuvomError) -> NuvomClient {
+  package static func required(_ client: NuvomClient?) throws(NuvomError) -> NuvomClient {
     if let client = client ?? current { return client }
     throw NuvomError(
       .closed, "there is no client here: call from inside NuvomClient.withClient, or name one with the argument on:")

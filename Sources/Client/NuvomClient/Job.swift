@@ -54,6 +54,9 @@ public struct Job: Hashable, Sendable {
     }
   }
 
+  /// The most bytes of a payload, and of a result.
+  public static let maximumPayloadBytes = ProtocolLimits.payloadBytes
+
   /// The name of the handler, 1…255 bytes.
   public var task: String
   /// 1…255 bytes.

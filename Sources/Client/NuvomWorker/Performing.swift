@@ -107,7 +107,7 @@ extension Worker {
 
   private func ack(_ attempt: Attempt, _ context: JobContext, _ result: [UInt8]?) async throws {
     let job = attempt.job
-    guard result?.count ?? 0 <= 8 << 20 else {
+    guard result?.count ?? 0 <= Job.maximumPayloadBytes else {
       throw PermanentError(
         "the result has \(result?.count ?? 0) bytes, 8 MiB are allowed: store it elsewhere and return where")
     }

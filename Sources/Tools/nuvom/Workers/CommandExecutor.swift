@@ -56,7 +56,7 @@ final class CommandExecutor: JobExecutor {
     try Task.checkCancellation()
     let process = CommandProcess(
       command: configuration.command, environment: environment(context.job),
-      outputLimit: 8 << 20,
+      outputLimit: Job.maximumPayloadBytes,
       // A lease that could not be renewed any more must still outlast the command.
       patience: min(.seconds(5), context.job.lease / 4))
     do {
