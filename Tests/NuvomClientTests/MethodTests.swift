@@ -315,8 +315,8 @@ struct ValueTests {
     #expect(try LeasedJob(payload: list.payload).arguments() == ["a", "b"])
     let several = Job(task: "t", payload: try (["args": [1, 2], "kwargs": [:]] as MessageValue).encoded())
     #expect(try LeasedJob(payload: several.payload).arguments() == [1, 2])
-    #expect(throws: DecodingError.self) { try LeasedJob(payload: [0xC1]).arguments(as: Int.self) }
-    #expect(throws: DecodingError.self) { try LeasedJob().arguments(as: Int.self) }
+    #expect(throws: ArgumentError.self) { try LeasedJob(payload: [0xC1]).arguments(as: Int.self) }
+    #expect(throws: ArgumentError.self) { try LeasedJob().arguments(as: Int.self) }
   }
 
   @Test(

@@ -98,7 +98,9 @@ public struct Job: Hashable, Sendable {
   ///
   /// - Throws: `EncodingError` if the arguments cannot be encoded.
   public init(task: String, queue: String = "default", arguments: some Encodable) throws {
-    self.init(task: task, queue: queue, payload: try TaskArguments.encode(arguments))
+    var encoder = ArgumentEncoder()
+    try encoder.whole(arguments)
+    self.init(task: task, queue: queue, payload: encoder.payload)
   }
 }
 

@@ -63,9 +63,10 @@ public struct LeasedJob: Leased, Hashable {
 
   /// The arguments in a payload of the form `{"args": […], "kwargs": {…}}`: the named ones if there are any, else the only
   /// positional one, else all positional ones as an array. The counterpart of ``Job/init(task:queue:arguments:)``.
-  /// - Throws: `DecodingError`.
+  /// - Throws: ``ArgumentError``.
   public func arguments<Value: Decodable>(as type: Value.Type = Value.self) throws -> Value {
-    try TaskArguments.decode(type, from: payload)
+    var decoder = try ArgumentDecoder(payload)
+    return try decoder.everything(as: type)
   }
 }
 

@@ -7,7 +7,7 @@ public protocol TaskInput: Sendable {
   /// Writes each argument, by position or by name.
   func encode(to arguments: inout ArgumentEncoder) throws
   /// Reads each argument.
-  /// - Throws: ``ArgumentError``: the payload does not fit the task.
+  /// - Throws: `ArgumentError`: the payload does not fit the task.
   init(from arguments: inout ArgumentDecoder) throws
 }
 
@@ -48,21 +48,5 @@ public struct Arguments<each Argument: Codable & Sendable>: TaskInput {
       return try count == 1 ? arguments.whole(type) : arguments.argument(nil, at: position, as: type)
     }
     values = try (repeat next((each Argument).self))
-  }
-}
-
-/// A payload that does not fit its task: the job is a dead letter at once, since no retry would mend it.
-public struct ArgumentError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// Which argument, its name or position; nil if it is about all of them.
-  public let argument: String?
-  /// What is wrong, and what was wanted.
-  public let message: String
-
-  /// The message.
-  public var description: String { message }
-
-  init(_ argument: String? = nil, _ message: String) {
-    self.argument = argument
-    self.message = message
   }
 }

@@ -7,7 +7,7 @@ public struct ArgumentEncoder {
   /// The encoded map that is all named arguments at once.
   private var map: [UInt8]?
 
-  init() {}
+  package init() {}
 
   /// The next argument by position.
   /// - Throws: `EncodingError`.
@@ -30,7 +30,7 @@ public struct ArgumentEncoder {
     if isMap { map = encoded } else { positionals.append(encoded) }
   }
 
-  var payload: [UInt8] {
+  package var payload: [UInt8] {
     let size =
       (map?.count ?? 0) + positionals.reduce(0) { $0 + $1.count } + named.reduce(0) { $0 + $1.value.count + 16 }
     var writer = MessageWriter(capacity: size + 32)
@@ -61,7 +61,7 @@ public struct ArgumentDecoder {
   private var read: Set<String> = []
   private var positionalsRead = 0
 
-  init(_ payload: [UInt8]) throws(ArgumentError) {
+  package init(_ payload: [UInt8]) throws(ArgumentError) {
     // Whoever enqueued no payload gave no arguments.
     if payload.isEmpty { return }
     let isRead = payload.withUnsafeBytes { bytes -> Bool in
@@ -136,8 +136,18 @@ public struct ArgumentDecoder {
     return try argument(nil, at: 0, as: type)
   }
 
+  /// For who knows nothing of the task: the named arguments as a map if there are any, else the only one by position, else all of those as an array.
+  mutating func everything<Value: Decodable>(as type: Value.Type) throws -> Value {
+    if !named.isEmpty { return try Self.decode(map, as: type, label: nil) }
+    if positionals.count < 2 { return try whole(type) }
+    var array = MessageWriter()
+    array.arrayHeader(positionals.count)
+    for value in positionals { value.withUnsafeBytes { array.raw($0) } }
+    return try Self.decode(array.bytes, as: type, label: nil)
+  }
+
   /// - Throws: ``ArgumentError`` if something was given that the task does not take.
-  func finish() throws(ArgumentError) {
+  package func finish() throws(ArgumentError) {
     if positionals.count > positionalsRead {
       throw ArgumentError(
         nil, "\(positionals.count) arguments were given by position, the task takes \(positionalsRead) so")
