@@ -178,6 +178,7 @@ let package = Package(
       [
         "NuvomWorker", "NuvomTestKit", "NuvomServer", "BrokerProcess", logging, metrics, tracing, lifecycle,
         .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
       ]),
     tests("NuvomTestKitTests", ["NuvomTestKit", "NuvomWorker"]),
     .executableTarget(

@@ -1,6 +1,7 @@
 import InMemoryTracing
 import Instrumentation
 import Metrics
+import MetricsTestKit
 import NuvomWorker
 import Synchronization
 import Testing
@@ -31,6 +32,30 @@ struct ContextTests {
     for (outer, inner) in zip(chain, chain.dropFirst()) {
       #expect(try span(inner).parentSpanID == span(outer).spanID, "\(inner) below \(outer)")
       #expect(try span(inner).traceID == span(outer).traceID)
+    }
+  }
+
+  /// A process has one backend of metrics.
+  private static let metrics: TestMetrics = {
+    let metrics = TestMetrics()
+    MetricsSystem.bootstrap(metrics)
+    return metrics
+  }()
+
+  @Test("Attempts are counted and timed by task and outcome")
+  func counted() async throws {
+    let metrics = Self.metrics
+    let task = TaskDefinition("counted", .init(retries: 1, retryDelay: .zero)) { (_: Int) in
+      if JobContext.current?.attempt == 1 { throw Broken() }
+    }
+    try await withWorker([task], middleware: [MetricsMiddleware()]) { _, _ in
+      let jobs = try await task.map([1, 2, 3])
+      _ = try await jobs.results()
+    }
+    for outcome in ["succeeded", "failed"] {
+      let dimensions = [("task", "counted"), ("outcome", outcome)]
+      #expect(try metrics.expectCounter("nuvom_worker_attempts_total", dimensions).values.reduce(0, +) == 3)
+      #expect(try metrics.expectTimer("nuvom_worker_attempt_seconds", dimensions).values.count == 3)
     }
   }
 

@@ -1,6 +1,7 @@
 import Logging
 import Metrics
 public import NuvomTasks
+import Synchronization
 import Tracing
 
 /// Wraps each attempt of a worker.
@@ -40,6 +41,25 @@ public struct LoggingMiddleware: WorkerMiddleware {
 /// `nuvom_worker_running_jobs`.
 public struct MetricsMiddleware: WorkerMiddleware {
   private let running = Meter(label: "nuvom_worker_running_jobs")
+  private let made = Made()
+
+  /// A backend looks its instruments up when they are made, under locks of its own: once for each task and outcome, not for each attempt.
+  private final class Made: Sendable {
+    private let all = Mutex<[[String]: (Counter, Metrics.Timer)]>([:])
+
+    func instruments(task: String, outcome: String) -> (Counter, Metrics.Timer) {
+      all.withLock { all in
+        if let made = all[[task, outcome]] { return made }
+        let dimensions = [("task", task), ("outcome", outcome)]
+        let made = (
+          Counter(label: "nuvom_worker_attempts_total", dimensions: dimensions),
+          Metrics.Timer(label: "nuvom_worker_attempt_seconds", dimensions: dimensions)
+        )
+        all[[task, outcome]] = made
+        return made
+      }
+    }
+  }
 
   /// Nothing to set.
   public init() {}
@@ -60,10 +80,10 @@ public struct MetricsMiddleware: WorkerMiddleware {
   }
 
   private func record(_ context: JobContext, _ start: ContinuousClock.Instant, _ outcome: String) {
-    let dimensions = [("task", context.job.task), ("outcome", outcome)]
-    Counter(label: "nuvom_worker_attempts_total", dimensions: dimensions).increment()
-    Metrics.Timer(label: "nuvom_worker_attempt_seconds", dimensions: dimensions).record(
-      duration: ContinuousClock.now - start)
+    let duration = ContinuousClock.now - start
+    let (counter, timer) = made.instruments(task: context.job.task, outcome: outcome)
+    counter.increment()
+    timer.record(duration: duration)
   }
 
   private static func outcome(_ error: any Error) -> String {
