@@ -68,6 +68,8 @@ public struct JobDetails: Hashable, Sendable {
   public var token: LeaseToken?
   /// leased: what its worker last reported under this lease.
   public var progress: JobProgress?
+  /// The schedule that enqueued it.
+  public var fire: FireDetails?
   /// Finished: when, in milliseconds since 1970.
   public var finishedAtMilliseconds: Int64?
   /// succeeded: what the ack brought, while it is kept.
@@ -175,6 +177,16 @@ public struct Statistics: Hashable, Sendable {
   public var totals = Totals()
   /// Dead letters dropped by age or by their limit.
   public var deadDropped: UInt64 = 0
+  /// Schedules known, finished ones too.
+  public var schedules = 0
+  /// What happened to schedules.
+  public var scheduleTotals = ScheduleTotals()
+  /// How late fires were since the start.
+  public var fireLateness = FireLateness()
+  /// Fires that waited for memory or disk since the start, once for each try.
+  public var firesPostponed: UInt64 = 0
+  /// How often since the start the wall clock was set, by more than a second.
+  public var clockSteps: UInt64 = 0
   /// Requests and settlements refused since the start.
   public var refused: UInt64 = 0
   /// The engine's own blocks.

@@ -24,6 +24,8 @@ public enum ErrorCode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case unauthorized = 21
   case crossPartition = 22
   case redirect = 23
+  case unknownTimeZone = 24
+  case neverDue = 25
 
   /// The code as it travels on the wire.
   public var wireName: StaticString {
@@ -51,6 +53,8 @@ public enum ErrorCode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .unauthorized: "UNAUTHORIZED"
     case .crossPartition: "CROSS_PARTITION"
     case .redirect: "REDIRECT"
+    case .unknownTimeZone: "UNKNOWN_TIME_ZONE"
+    case .neverDue: "NEVER_DUE"
     }
   }
 
@@ -72,8 +76,8 @@ public enum ErrorCode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .unknownMethod: "this broker knows no such method"
     case .badParameters: "a parameter is missing, of the wrong type or out of range"
     case .limitExceeded: "more than the broker's limit of these; see Protocol.md, limits"
-    case .notFound: "there is no such job or queue, or it is gone"
-    case .finished: "the job has already finished"
+    case .notFound: "there is no such job, queue or schedule, or it is gone"
+    case .finished: "the job or schedule has already finished"
     case .leaseLost: "the token is not the job's current lease; stop working on it"
     case .cancelled: "the job was cancelled; stop working on it"
     case .memoryFull: "the broker is over its memory limit; retry later, add workers, or raise --memory-limit"
@@ -82,6 +86,9 @@ public enum ErrorCode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .unauthorized: "the credentials do not allow this"
     case .crossPartition: "the request names things that live in different partitions"
     case .redirect: "another broker serves this; connect to the address given"
+    case .unknownTimeZone:
+      "the broker's system has no rules for this time zone; correct the name (as in Europe/Berlin), or install tzdata there"
+    case .neverDue: "no due time lies between the schedule's start and end; see its times"
     }
   }
 

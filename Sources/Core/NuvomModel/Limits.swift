@@ -20,6 +20,12 @@ public enum ProtocolLimits {
   public static let headerBytes = 64 << 10
   /// Bytes of a job's tags, encoded.
   public static let tagBytes = 4 << 10
+  /// Bytes of a cron expression.
+  public static let cronBytes = 255
+  /// Bytes of a schedule's metadata, encoded.
+  public static let metadataBytes = 4 << 10
+  /// The longest jitter of a schedule: one day.
+  public static let jitterMilliseconds: UInt64 = 86_400_000
   /// Bytes of a progress report's message.
   public static let progressMessageBytes = 255
   /// Bytes kept of an error's message.

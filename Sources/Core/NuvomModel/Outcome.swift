@@ -56,12 +56,16 @@ public struct Delivery: BitwiseCopyable {
   public var headers: BorrowedBytes
   /// One encoded array, or nothing.
   public var tags: BorrowedBytes
+  /// The schedule that enqueued it, or nothing.
+  public var schedule: BorrowedBytes
+  /// For which due time of the schedule, in milliseconds since 1970.
+  public var dueMilliseconds: Int64
 
   /// All of it.
   @inlinable public init(
     id: JobID, token: LeaseToken, attempt: UInt32, leaseMilliseconds: UInt32, timeoutMilliseconds: UInt32,
     postponed: UInt32 = 0, maximumAttempts: UInt16, queue: BorrowedBytes, task: BorrowedBytes, payload: BorrowedBytes,
-    headers: BorrowedBytes, tags: BorrowedBytes
+    headers: BorrowedBytes, tags: BorrowedBytes, schedule: BorrowedBytes = .none, dueMilliseconds: Int64 = 0
   ) {
     self.id = id
     self.token = token
@@ -75,6 +79,8 @@ public struct Delivery: BitwiseCopyable {
     self.payload = payload
     self.headers = headers
     self.tags = tags
+    self.schedule = schedule
+    self.dueMilliseconds = dueMilliseconds
   }
 }
 
@@ -120,6 +126,14 @@ public enum LargeAnswer: Sendable {
   case queue(QueueDetails)
   /// stats.
   case statistics(Statistics)
+  /// schedule.
+  case scheduled([ScheduleReceipt])
+  /// schedule_get.
+  case schedule(ScheduleDetails)
+  /// schedules.
+  case schedules([ScheduleDetails], next: [UInt8]?)
+  /// schedule_pause, schedule_resume, schedule_delete; schedule_trigger, with the ids of its jobs.
+  case named([NameRefusal], ids: [JobID]?)
 }
 
 /// What the engine tells after a command: to whom which answer. Kept and reused, so that its arrays keep their room.

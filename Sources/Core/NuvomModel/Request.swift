@@ -3,6 +3,7 @@
 public enum Method: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case hello, ping, enqueue, dequeue, ack, nack, release, extend, progress, cancel, get, wait, multi
   case queues, queue, pause, resume, purge, deadList, deadReplay, deadDelete, stats
+  case schedule, scheduleGet, schedules, schedulePause, scheduleResume, scheduleTrigger, scheduleDelete
 
   /// The method as it travels on the wire.
   public var wireName: StaticString {
@@ -29,6 +30,13 @@ public enum Method: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .deadReplay: "dead_replay"
     case .deadDelete: "dead_delete"
     case .stats: "stats"
+    case .schedule: "schedule"
+    case .scheduleGet: "schedule_get"
+    case .schedules: "schedules"
+    case .schedulePause: "schedule_pause"
+    case .scheduleResume: "schedule_resume"
+    case .scheduleTrigger: "schedule_trigger"
+    case .scheduleDelete: "schedule_delete"
     }
   }
 }
@@ -256,6 +264,8 @@ public struct Request: ~Copyable {
     public var afterID: JobID?
     /// The page begins after this queue, if not empty.
     public var afterName: BorrowedBytes = .none
+    /// Only schedules whose names begin so.
+    public var prefix: BorrowedBytes = .none
     /// At most so many.
     public var limit = 0
     /// Everything, with no limit yet.
@@ -301,8 +311,12 @@ public struct Request: ~Copyable {
   public var waitMilliseconds: UInt64 = 0
   /// dequeue.
   public var leaseMilliseconds: UInt32 = 30_000
-  /// dead_list, dead_replay, dead_delete, queues, purge.
+  /// dead_list, dead_replay, dead_delete, queues, purge, schedules.
   public var filter = Filter()
+  /// schedule.
+  public var schedules: [NewSchedule] = []
+  /// schedule_get (the first), schedule_pause, schedule_resume, schedule_trigger, schedule_delete.
+  public var names: [BorrowedBytes] = []
 
   /// An empty request.
   public init() {}
@@ -320,12 +334,19 @@ public struct Request: ~Copyable {
     waitMilliseconds = 0
     leaseMilliseconds = 30_000
     filter = Filter()
+    if !schedules.isEmpty || !names.isEmpty { removeSchedules() }
+  }
+
+  @inline(never) @usableFromInline
+  mutating func removeSchedules() {
+    schedules.removeAll(keepingCapacity: true)
+    names.removeAll(keepingCapacity: true)
   }
 
   /// Whether the answer to it is remembered for a client that retries (Protocol.md, "Retrying requests safely").
   @inlinable public var isRemembered: Bool {
     switch method {
-    case .enqueue, .ack, .nack, .release, .cancel, .multi: true
+    case .enqueue, .ack, .nack, .release, .cancel, .multi, .schedule, .scheduleTrigger, .scheduleDelete: true
     case .dequeue: !settlements.isEmpty
     default: false
     }
