@@ -62,8 +62,14 @@ public final class Engine {
     /// Where the next purge goes on looking for delayed jobs.
     var purgeCursor: UInt32 = 0
     var isOverMemory = false
-    /// Queues with waiting dequeues in which a job became ready.
+    /// Queues with waiting dequeues in which a job became ready, or jobs that have finished for which fires waited.
     var hasWakes = false
+    var scheduleTotals = ScheduleTotals()
+    /// Whether any fire waits for a job to finish: asked with each job that does.
+    var hasBufferedFires = false
+    var lateness = FireLateness()
+    var firesPostponed: UInt64 = 0
+    var clockSteps: UInt64 = 0
   }
 
   let configuration: EngineConfiguration
@@ -82,6 +88,9 @@ public final class Engine {
   let clients: Slab<ClientRecord>
   let clientIndex: ByteTable
   let answers: Slab<AnswerRecord>
+  let schedules: Slab<ScheduleRecord>
+  let scheduleIndex: ByteTable
+  let zones: ZoneTable
   let bootTimers: TimerWheel
   let wallTimers: TimerWheel
 
@@ -91,6 +100,10 @@ public final class Engine {
   var snapshot: SnapshotProgress?
   let events: EventWriter
   let scratch: EventWriter
+  var buffers = BufferedFires()
+  /// What is put in front of a fired job's body, and such a body if it is not the definition's.
+  let fireBytes: EventWriter
+  let expiringJob: EventWriter
 
   /// An empty partition at a time.
   public init(_ configuration: EngineConfiguration, now: Time) {
@@ -110,12 +123,17 @@ public final class Engine {
     clients = Slab(maximumSlots: 1 << 20, blocks: blocks)
     clientIndex = ByteTable()
     answers = Slab(maximumSlots: 1 << 26, blocks: blocks)
+    schedules = Slab(maximumSlots: 1 << 30, blocks: blocks)
+    scheduleIndex = ByteTable()
+    zones = ZoneTable(hash: hashing)
     bootTimers = TimerWheel(now: now.boot)
     wallTimers = TimerWheel(now: now.wall)
     waiting = WaitingRoom(now: now.boot, blocks: blocks)
     progress = ProgressTable(hash: hashing, blocks: blocks)
     events = EventWriter()
     scratch = EventWriter(capacity: 4 << 10)
+    fireBytes = EventWriter(capacity: 512)
+    expiringJob = EventWriter(capacity: 512)
   }
 
   deinit {
@@ -127,12 +145,13 @@ public final class Engine {
   public var memoryBytes: Int {
     jobs.bytes + arena.bytes + queueNames.bytes + taskNames.bytes + queues.bytes + readyLists.bytes + keys.bytes
       + keyIndex.bytes + clients.bytes + clientIndex.bytes + answers.bytes + bootTimers.bytes + wallTimers.bytes
-      + progress.bytes
+      + progress.bytes + schedules.bytes + scheduleIndex.bytes + zones.bytes
   }
 
   /// Bytes that a snapshot would take, roughly: what the log's size is compared with.
   public var liveBytes: Int {
     jobs.count * MemoryLayout<JobRecord>.stride + arena.liveBytes + queues.count * 128 + answers.count * 24
+      + schedules.count * MemoryLayout<ScheduleRecord>.stride
   }
 
   /// The events since `clearEvents`, as the log wants them. Valid until the engine is called again.
@@ -150,6 +169,7 @@ public final class Engine {
     let last = scalars.pointee.now
     let next = Time(boot: max(time.boot, last.boot), wall: time.wall)
     if next.wall < last.wall - 1_000 { wallTimers.rebase(now: next.wall) }
+    if abs((next.wall - last.wall) - (next.boot - last.boot)) > 1_000_000 { scalars.pointee.clockSteps += 1 }
     if next != last {
       scalars.pointee.previous = last
       scalars.pointee.now = next
@@ -207,6 +227,7 @@ public final class Engine {
     jobs.beginReplay()
     keys.beginReplay()
     clients.beginReplay()
+    schedules.beginReplay()
   }
 
   private func endReplay() {
@@ -214,6 +235,7 @@ public final class Engine {
     jobs.endReplay()
     keys.endReplay()
     clients.endReplay()
+    schedules.endReplay()
   }
 
   /// Ends recovery: open leases run their full length again from `time`, the rest of delays goes on. To be called once, in the first turn.

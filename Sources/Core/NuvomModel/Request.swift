@@ -46,7 +46,17 @@ public enum Method: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 public struct Backoff: Hashable, Sendable, BitwiseCopyable {
   /// How the wait grows with the attempts.
   @frozen
-  public enum Growth: UInt8, Sendable, BitwiseCopyable { case fixed, exponential }
+  public enum Growth: UInt8, Sendable, BitwiseCopyable {
+    case fixed, exponential
+
+    /// The growth as it travels on the wire.
+    public var wireName: StaticString {
+      switch self {
+      case .fixed: "fixed"
+      case .exponential: "exponential"
+      }
+    }
+  }
 
   /// How the wait grows.
   public var growth: Growth

@@ -12,7 +12,7 @@ extension MessageWriter {
       isPayloadTold, !job.headers.isEmpty, !job.tags.isEmpty, job.dueAtMilliseconds != nil,
       job.leaseMillisecondsLeft != nil, job.token != nil, job.finishedAtMilliseconds != nil, job.result != nil,
       job.deadReason != nil,
-      job.progress != nil, job.postponed > 0,
+      job.progress != nil, job.postponed > 0, job.fire != nil,
     ]
     mapHeader(10 + optionals.count { $0 })
     pair("id", job.id.rawValue)
@@ -41,6 +41,9 @@ extension MessageWriter {
     if let due = job.dueAtMilliseconds { pair("due_at_ms", Int(due)) }
     if let left = job.leaseMillisecondsLeft { pair("lease_ms_left", Int(left)) }
     if let token = job.token { pair("token", token.rawValue) }
+    if let fire = job.fire {
+      fire.schedule.withUnsafeBytes { name in self.fire(name, dueMilliseconds: fire.dueMilliseconds) }
+    }
     if let progress = job.progress { self.progress(progress) }
     if let finished = job.finishedAtMilliseconds { pair("finished_at_ms", Int(finished)) }
     if let result = job.result {
@@ -143,7 +146,7 @@ extension MessageWriter {
 
   /// stats.
   mutating func statistics(_ statistics: Statistics) {
-    mapHeader(30)
+    mapHeader(39)
     literal("version")
     string(statistics.version)
     pair("uptime_ms", Int(statistics.uptimeMilliseconds))
@@ -168,6 +171,7 @@ extension MessageWriter {
     pair("wal_batches_total", statistics.walBatches)
     pair("disk_bytes", statistics.diskBytes)
     pair("snapshots_total", statistics.snapshots)
+    scheduleStatistics(statistics)
   }
 
   /// Nine pairs.
@@ -183,11 +187,11 @@ extension MessageWriter {
     pair("dead_total", totals.dead)
   }
 
-  private mutating func string(utf8 bytes: [UInt8]) {
+  mutating func string(utf8 bytes: [UInt8]) {
     bytes.withUnsafeBytes { bytes in string(utf8: bytes) }
   }
 
-  private mutating func raw(_ bytes: [UInt8]) {
+  mutating func raw(_ bytes: [UInt8]) {
     bytes.withUnsafeBytes { bytes in raw(bytes) }
   }
 }
@@ -197,7 +201,7 @@ extension JobDetails {
   /// than 96.
   fileprivate var encodedBytesAtMost: Int {
     let own = queue.count + task.count + payload.count + headers.count + tags.count + (result?.count ?? 0)
-    let said = progress?.message.count ?? 0
+    let said = (progress?.message.count ?? 0) + (fire?.schedule.count ?? 0)
     return errors.reduce(512 + own + said) { $0 + 96 + $1.type.count + $1.message.count + $1.trace.count }
   }
 }

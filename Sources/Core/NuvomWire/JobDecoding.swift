@@ -29,7 +29,7 @@ extension Request {
 extension NewJob {
   /// Reads one job's map.
   @inline(__always)
-  fileprivate init(from cursor: inout MessageCursor) throws(RefusedRequest) {
+  init(from cursor: inout MessageCursor) throws(RefusedRequest) {
     self.init()
     guard var pairs = cursor.readMapHeader() else { throw .wholeItem }
     queue = defaultQueue()

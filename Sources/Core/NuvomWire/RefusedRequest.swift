@@ -1,28 +1,42 @@
 public import NuvomModel
 
-/// The name of a parameter as an error shows it: `task`, `jobs[3].task`, `operations[2]`.
+/// The name of a parameter as an error shows it: `task`, `jobs[3].task`, `schedules[3].job.task`, `operations[2]`.
 public struct ParameterName: Sendable, CustomStringConvertible {
   /// The list that holds the item, if it is in one.
   var list: StaticString?
   /// The item's place in `list`.
   var index = 0
+  /// The map inside the item that holds the key, if it is in one.
+  var map: StaticString?
   /// The key; nil when the item as a whole is meant.
   var key: StaticString?
 
   /// The name in words.
   public var description: String {
-    switch (list, key) {
-    case (let list?, let key?): "\(list)[\(index)].\(key)"
-    case (let list?, nil): "\(list)[\(index)]"
-    case (nil, let key?): "\(key)"
-    case (nil, nil): ""
+    var words: [String] = []
+    if let list { words.append("\(list)[\(index)]") }
+    if let map { words.append("\(map)") }
+    if let key { words.append("\(key)") }
+    return words.joined(separator: ".")
+  }
+}
+
+extension ParameterName {
+  /// What the engine refuses of a schedule; nil for codes that are not about one.
+  init?(ofSchedule index: Int, refusedWith code: ErrorCode) {
+    switch code {
+    case .unknownTimeZone: key = "time_zone"
+    case .neverDue: break
+    default: return nil
     }
+    list = "schedules"
+    self.index = index
   }
 }
 
 /// A request that the decoder refused, and why.
 ///
-/// It allocates nothing, so that a client that sends nothing but nonsense costs no more than one that does not.
+/// It allocates nothing (but for a wrong cron expression), so that a client that sends nothing but nonsense costs no more than one that does not.
 public struct RefusedRequest: Error, Sendable {
   /// Which request; nil if the frame does not tell.
   public var id: RequestID?
@@ -32,6 +46,8 @@ public struct RefusedRequest: Error, Sendable {
   public var parameter: ParameterName?
   /// The index of the operation, in a multi.
   public var operation: Int?
+  /// What is wrong in words, where the code's own message says too little: made only for a cron expression.
+  public var message: String?
 
   init(_ code: ErrorCode, id: RequestID? = nil) {
     self.id = id

@@ -67,6 +67,11 @@ public struct RequestDecoder: ~Copyable {
     case .queue, .pause, .resume, .purge: try request.readQueue(from: &cursor, pairs: pairs)
     case .queues, .deadList, .deadReplay, .deadDelete: try request.readFilter(from: &cursor, pairs: pairs)
     case .ping, .stats: try cursor.skipPairs(pairs)
+    case .schedule: try request.readSchedules(from: &cursor, pairs: pairs)
+    case .schedules: try request.readScheduleFilter(from: &cursor, pairs: pairs)
+    case .scheduleGet: try request.readScheduleName(from: &cursor, pairs: pairs)
+    case .schedulePause, .scheduleResume, .scheduleTrigger, .scheduleDelete:
+      try request.readScheduleNames(from: &cursor, pairs: pairs)
     }
   }
 
@@ -91,7 +96,7 @@ extension Method {
   /// The method of this name.
   @inline(__always)
   init?(named name: MessageKey) {
-    // By length first: at most five names are compared.
+    // By length first: of the methods on a job's way at most five names are compared.
     switch name.bytes.count {
     case 3:
       if name == "ack" { self = .ack } else if name == "get" { self = .get } else { return nil }
@@ -136,6 +141,13 @@ extension Method {
       case "dead_list": self = .deadList
       case "dead_replay": self = .deadReplay
       case "dead_delete": self = .deadDelete
+      case "schedule": self = .schedule
+      case "schedules": self = .schedules
+      case "schedule_get": self = .scheduleGet
+      case "schedule_pause": self = .schedulePause
+      case "schedule_resume": self = .scheduleResume
+      case "schedule_trigger": self = .scheduleTrigger
+      case "schedule_delete": self = .scheduleDelete
       default: return nil
       }
     }

@@ -19,7 +19,10 @@ public enum ResponseEncoder {
     let frame = writer.beginFrame()
     if case .refused(let code, let operation, let retryAfterMilliseconds) = answer {
       writer.beginResponse(to: id)
-      writer.error(code, parameter: nil, operation: operation, retryAfterMilliseconds: retryAfterMilliseconds)
+      let parameter = operation.flatMap { ParameterName(ofSchedule: $0, refusedWith: code) }
+      writer.error(
+        code, parameter: parameter, operation: parameter == nil ? operation : nil,
+        retryAfterMilliseconds: retryAfterMilliseconds)
       writer.null()
     } else {
       writer.beginResult(to: id)
@@ -31,11 +34,13 @@ public enum ResponseEncoder {
   /// Writes the response to a request that was not decoded, or could not be taken.
   public static func encodeRefusal(
     _ code: ErrorCode, to id: RequestID, parameter: ParameterName? = nil, operation: Int? = nil,
-    retryAfterMilliseconds: UInt32? = nil, into writer: inout MessageWriter
+    retryAfterMilliseconds: UInt32? = nil, message: String? = nil, into writer: inout MessageWriter
   ) {
     let frame = writer.beginFrame()
     writer.beginResponse(to: id)
-    writer.error(code, parameter: parameter, operation: operation, retryAfterMilliseconds: retryAfterMilliseconds)
+    writer.error(
+      code, parameter: parameter, operation: operation, retryAfterMilliseconds: retryAfterMilliseconds,
+      message: message)
     writer.null()
     writer.endFrame(frame)
   }
@@ -44,7 +49,8 @@ public enum ResponseEncoder {
   public static func encode(_ refusal: RefusedRequest, into writer: inout MessageWriter) {
     guard let id = refusal.id else { return }
     encodeRefusal(
-      refusal.code, to: id, parameter: refusal.parameter, operation: refusal.operation, into: &writer)
+      refusal.code, to: id, parameter: refusal.parameter, operation: refusal.operation, message: refusal.message,
+      into: &writer)
   }
 
   /// Writes the response to a hello.
@@ -100,13 +106,18 @@ extension MessageWriter {
 
   /// An error's map.
   mutating func error(
-    _ code: ErrorCode, parameter: ParameterName?, operation: Int?, retryAfterMilliseconds: UInt32?
+    _ code: ErrorCode, parameter: ParameterName?, operation: Int?, retryAfterMilliseconds: UInt32?,
+    message: String? = nil
   ) {
     mapHeader(2 + (parameter == nil ? 0 : 1) + (operation == nil ? 0 : 1) + (retryAfterMilliseconds == nil ? 0 : 1))
     literal("code")
     literal(code.wireName)
     literal("message")
-    literal(code.message)
+    if let message {
+      string(message)
+    } else {
+      literal(code.message)
+    }
     if let parameter {
       literal("field")
       string(parameter.description)
@@ -194,6 +205,10 @@ extension MessageWriter {
       self.queue(queue)
     case .statistics(let statistics):
       self.statistics(statistics)
+    case .scheduled(let receipts): self.receipts(receipts)
+    case .schedule(let schedule): self.schedule(schedule)
+    case .schedules(let schedules, let next): self.schedules(schedules, next: next)
+    case .named(let refusals, let ids): named(refusals, ids: ids)
     }
   }
 
@@ -250,9 +265,10 @@ extension MessageWriter {
   private mutating func delivery(_ delivery: Delivery) {
     let isLimitUnusual = delivery.maximumAttempts != 3
     let isPostponed = delivery.postponed != 0
+    let isFired = !delivery.schedule.isEmpty
     mapHeader(
       7 + (delivery.headers.isEmpty ? 0 : 1) + (delivery.tags.isEmpty ? 0 : 1)
-        + (delivery.timeoutMilliseconds == 0 ? 0 : 1) + (isLimitUnusual ? 1 : 0) + (isPostponed ? 1 : 0))
+        + (delivery.timeoutMilliseconds == 0 ? 0 : 1) + (isLimitUnusual ? 1 : 0) + (isPostponed ? 1 : 0) + (isFired ? 1 : 0))
     pair("id", delivery.id.rawValue)
     pair("token", delivery.token.rawValue)
     pair("attempt", UInt64(delivery.attempt))
@@ -274,5 +290,6 @@ extension MessageWriter {
     if delivery.timeoutMilliseconds != 0 { pair("timeout_ms", UInt64(delivery.timeoutMilliseconds)) }
     if isLimitUnusual { pair("max_attempts", UInt64(delivery.maximumAttempts)) }
     if isPostponed { pair("postponed", UInt64(delivery.postponed)) }
+    if isFired { fire(delivery.schedule, dueMilliseconds: delivery.dueMilliseconds) }
   }
 }

@@ -32,11 +32,19 @@ extension Engine {
     case .cancel:
       let answer = cancel(request, 0..<request.ids.count, into: &outcome)
       respond(answer, to: address, client: isRemembered ? client : nil, into: &outcome)
+      if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
     case .multi:
       let answer = multi(request, into: &outcome)
       respond(answer, to: address, client: isRemembered ? client : nil, into: &outcome)
       if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
     case .wait: wait(request, address, into: &outcome)
+    case .schedule:
+      let answer = schedule(request, into: &outcome)
+      respond(answer, to: address, client: isRemembered ? client : nil, into: &outcome)
+    case .schedulePause, .scheduleResume, .scheduleTrigger, .scheduleDelete:
+      let answer = changeSchedules(request, into: &outcome)
+      respond(answer, to: address, client: isRemembered ? client : nil, into: &outcome)
+      if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
     default:
       respond(operate(request, into: &outcome), to: address, client: nil, into: &outcome)
       if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
@@ -63,28 +71,35 @@ extension Engine {
 
   /// Whether the broker's budgets allow these jobs; checked for all of them before the first is enqueued.
   private func budgetRefusal(_ request: borrowing Request, _ items: Range<Int>) -> Answer? {
-    if scalars.pointee.isOverMemory { return .refused(.memoryFull, retryAfterMilliseconds: 1_000) }
     var bytes = 0
     for index in items {
       bytes +=
         request.jobs[index].payload.count + request.jobs[index].headers.count + request.jobs[index].tags.count + 64
     }
-    if bytes > 1 << 20, memoryBytes + bytes > configuration.memoryLimit {
-      return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
-    }
-    if scalars.pointee.diskRoom != .max {
-      let counts = scalars.pointee.counts
-      let unfinished = Int(counts.ready) + Int(counts.delayed) + Int(counts.leased) + items.count
-      if events.count + bytes + unfinished * Self.logBytesReservedPerJob > scalars.pointee.diskRoom {
-        return .refused(.diskFull, retryAfterMilliseconds: 1_000)
-      }
-    }
+    if let refusal = budgetRefusal(bytes: bytes, jobs: items.count) { return refusal }
     // Whether the names are new is asked only when that could matter: each job asks for them anyway.
     if queueNames.count + items.count > queueNames.maximum || taskNames.count + items.count > taskNames.maximum {
       for index in items {
         if queueNames.find(request.jobs[index].queue) == nil || taskNames.find(request.jobs[index].task) == nil {
           return .refused(.limitExceeded)
         }
+      }
+    }
+    return nil
+  }
+
+  /// Whether the budgets allow so many bytes and jobs more.
+  @inline(__always)
+  func budgetRefusal(bytes: Int, jobs count: Int) -> Answer? {
+    if scalars.pointee.isOverMemory { return .refused(.memoryFull, retryAfterMilliseconds: 1_000) }
+    if bytes > 1 << 20, memoryBytes + bytes > configuration.memoryLimit {
+      return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
+    }
+    if scalars.pointee.diskRoom != .max {
+      let counts = scalars.pointee.counts
+      let unfinished = Int(counts.ready) + Int(counts.delayed) + Int(counts.leased) + count
+      if events.count + bytes + unfinished * Self.logBytesReservedPerJob > scalars.pointee.diskRoom {
+        return .refused(.diskFull, retryAfterMilliseconds: 1_000)
       }
     }
     return nil
@@ -140,7 +155,7 @@ extension Engine {
   }
 
   @inline(__always)
-  private func taskNumber(_ name: BorrowedBytes) -> UInt32 {
+  func taskNumber(_ name: BorrowedBytes) -> UInt32 {
     if let number = taskNames.find(name) { return number }
     let number = UInt32(taskNames.count)
     record(.taskNamed(number, name))
@@ -257,13 +272,15 @@ extension Engine {
       let lease = content.leaseMilliseconds != 0 ? content.leaseMilliseconds : leaseMilliseconds
       let token = LeaseToken(rawValue: scalars.pointee.nextToken)
       record(.leased(id, token, leaseMilliseconds: lease))
+      var fire: (schedule: BorrowedBytes, dueMilliseconds: Int64) = (.none, 0)
+      if job.pointee.has(JobRecord.Flags.fired) { fire = self.fire(of: job) }
       outcome.deliveries.append(
         Delivery(
           id: id, token: token, attempt: UInt32(job.pointee.failures) + 1, leaseMilliseconds: lease,
           timeoutMilliseconds: content.timeoutMilliseconds, postponed: postponed(job),
           maximumAttempts: content.maximumAttempts,
           queue: queueNames.name(queue), task: taskNames.name(content.task), payload: content.payload,
-          headers: content.headers, tags: content.tags))
+          headers: content.headers, tags: content.tags, schedule: fire.schedule, dueMilliseconds: fire.dueMilliseconds))
       taken += 1
     }
     return taken
@@ -275,8 +292,9 @@ extension Engine {
     job.pointee.history.isNone ? 0 : JobHistory.postponed(in: arena.bytes(job.pointee.history))
   }
 
-  /// Hands jobs that became ready to the dequeues that stand in line for them.
+  /// Fires what waited for jobs that have finished, and hands jobs that became ready to the dequeues that stand in line for them.
   func serveWoken(into outcome: inout Outcome) {
+    if !buffers.released.isEmpty { fireBuffered() }
     var index = 0
     while index < waiting.wakes.count {
       let queue = waiting.wakes[index]

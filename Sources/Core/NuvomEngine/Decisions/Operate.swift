@@ -25,6 +25,8 @@ extension Engine {
     case .purge: return purge(request, into: &outcome)
     case .deadList: return listDead(request.filter, into: &outcome)
     case .deadReplay, .deadDelete: return changeDead(request, into: &outcome)
+    case .scheduleGet: return getSchedule(request.names[0], into: &outcome)
+    case .schedules: return listSchedules(request.filter, into: &outcome)
     default: return .done
     }
   }
@@ -65,6 +67,10 @@ extension Engine {
     details.tags = Array(content.tags)
     details.priority = job.pointee.priority
     details.maximumAttempts = content.maximumAttempts
+    if job.pointee.has(JobRecord.Flags.fired) {
+      let fire = fire(of: job)
+      details.fire = FireDetails(schedule: Array(fire.schedule), dueMilliseconds: fire.dueMilliseconds)
+    }
     let time = arena.bytes(job.pointee.body)
     details.enqueuedAtMilliseconds =
       Int64(UInt32(littleEndian: time.loadUnaligned(as: UInt32.self)))
@@ -160,6 +166,11 @@ extension Engine {
     statistics.dead = Int(scalars.counts.dead)
     statistics.totals = scalars.totals
     statistics.deadDropped = scalars.deadDropped
+    statistics.schedules = schedules.count
+    statistics.scheduleTotals = scalars.scheduleTotals
+    statistics.fireLateness = scalars.lateness
+    statistics.firesPostponed = scalars.firesPostponed
+    statistics.clockSteps = scalars.clockSteps
     statistics.refused = scalars.refused
     statistics.memoryBytes = memoryBytes
     statistics.memoryLimitBytes = configuration.memoryLimit

@@ -151,7 +151,7 @@ extension Engine {
     return true
   }
 
-  private enum AnswerTag: UInt8 { case settled = 1, enqueued, cancelled, results }
+  private enum AnswerTag: UInt8 { case settled = 1, enqueued, cancelled, results, scheduled, named, triggered }
 
   private static func write(_ answer: Answer, _ outcome: borrowing Outcome, to writer: EventWriter) {
     func write(ids: Range<Int>) {
@@ -182,12 +182,31 @@ extension Engine {
       write(ids: leased)
       write(refusals: refusals)
     case .large(let index):
-      guard case .results(let answers) = outcome.large[index] else {
-        preconditionFailure("of the large answers only that of a multi is remembered")
+      switch outcome.large[index] {
+      case .results(let answers):
+        writer.byte(AnswerTag.results.rawValue)
+        writer.varint(UInt64(answers.count))
+        for answer in answers { Self.write(answer, outcome, to: writer) }
+      case .scheduled(let receipts):
+        writer.byte(AnswerTag.scheduled.rawValue)
+        writer.varint(UInt64(receipts.count))
+        for receipt in receipts {
+          writer.byte(receipt.status.rawValue)
+          writer.varint(UInt64(receipt.changed))
+          writer.varint(receipt.dueMilliseconds.map { UInt64($0) + 1 } ?? 0)
+        }
+      case .named(let refusals, let ids):
+        writer.byte((ids == nil ? AnswerTag.named : .triggered).rawValue)
+        writer.varint(UInt64(refusals.count))
+        for refusal in refusals {
+          writer.varint(UInt64(refusal.index))
+          writer.byte(refusal.code.rawValue)
+        }
+        guard let ids else { break }
+        writer.varint(UInt64(ids.count))
+        for id in ids { writer.varint(id.rawValue) }
+      default: preconditionFailure("only answers of remembered methods are written")
       }
-      writer.byte(AnswerTag.results.rawValue)
-      writer.varint(UInt64(answers.count))
-      for answer in answers { Self.write(answer, outcome, to: writer) }
     default: preconditionFailure("only answers of remembered methods are written")
     }
   }
@@ -222,6 +241,25 @@ extension Engine {
       var answers: [Answer] = []
       for _ in 0..<reader.itemCount() { answers.append(read(&reader, into: &outcome)) }
       return outcome.add(.results(answers))
+    case .scheduled:
+      var receipts: [ScheduleReceipt] = []
+      for _ in 0..<reader.itemCount() {
+        let status = ScheduleReceipt.Status(rawValue: reader.byte()) ?? .unchanged
+        let changed = reader.varint32()
+        let due = reader.varint()
+        receipts.append(
+          ScheduleReceipt(status: status, changed: changed, dueMilliseconds: due == 0 ? nil : Int64(clamping: due - 1)))
+      }
+      return outcome.add(.scheduled(receipts))
+    case let tag? where tag == .named || tag == .triggered:
+      var refusals: [NameRefusal] = []
+      for _ in 0..<reader.itemCount() {
+        let index = Int(reader.varint32())
+        refusals.append(NameRefusal(index: index, code: ErrorCode(rawValue: reader.byte()) ?? .notFound))
+      }
+      guard tag == .triggered else { return outcome.add(.named(refusals, ids: nil)) }
+      let range = readIDs(&reader, &outcome)
+      return outcome.add(.named(refusals, ids: Array(outcome.ids[range])))
     }
   }
 }

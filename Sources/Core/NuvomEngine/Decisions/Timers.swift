@@ -14,7 +14,7 @@ extension Engine {
       endWait(UInt32(truncatingIfNeeded: timer.subject), into: &outcome)
     }
     if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
-    return left > 0
+    return zones.sweeps.isEmpty ? left > 0 : sweepZones(limit: left) && left > 0
   }
 
   private func fire(_ timer: WheelTimer, isWall: Bool, into outcome: inout Outcome) {
@@ -28,6 +28,10 @@ extension Engine {
       clients.mutable(slot).pointee.timer = JobRecord.noTimer
       record(.clientForgotten(slot: slot))
       return
+    case TimerKind.schedule, TimerKind.schedulePostponed: return fireSchedule(slot, into: &outcome)
+    case TimerKind.scheduleRetention:
+      schedules.mutable(slot).pointee.timer = JobRecord.noTimer
+      return record(.scheduleRemoved(slot: slot))
     default: break
     }
     let id = JobID(rawValue: timer.subject)

@@ -57,6 +57,29 @@ enum Event {
   case clientNamed(slot: UInt32, generation: UInt32, BorrowedBytes)
   case clientForgotten(slot: UInt32)
   case answered(client: UInt32, RequestID, Remembered)
+  /// A time zone that schedules name; the fingerprint is that of its rules.
+  case zoneNamed(UInt32, fingerprint: UInt64, BorrowedBytes)
+  /// The zone's rules are others now. The due times that follow from that are events of their own.
+  case zoneChanged(UInt32, fingerprint: UInt64)
+  /// A schedule was made; `stamp` is as in `ScheduleRecord`, `body` as `ScheduleBody` writes it. Times are wall ms, as in all that follow.
+  case scheduled(slot: UInt32, generation: UInt32, stamp: Int64, next: Int64?, body: BorrowedBytes)
+  /// A schedule was defined anew.
+  case rescheduled(slot: UInt32, stamp: Int64, next: Int64?, body: BorrowedBytes)
+  /// A schedule's job was enqueued for a due time, and the schedule moved on. So many due times before it passed without a fire.
+  case fired(slot: UInt32, JobID, due: Int64, next: Int64?, missed: UInt32)
+  /// Due times up to `last` passed without a fire.
+  case firesMissed(slot: UInt32, count: UInt32, last: Int64, next: Int64?)
+  /// A fire enqueued nothing because the job before is not finished.
+  case fireSkipped(slot: UInt32, due: Int64, next: Int64?, missed: UInt32)
+  /// A fire waits for the job before to finish.
+  case fireBuffered(slot: UInt32, due: Int64, next: Int64?, missed: UInt32)
+  /// A schedule's job was enqueued by hand.
+  case scheduleTriggered(slot: UInt32, JobID, due: Int64)
+  case schedulePaused(slot: UInt32, Bool)
+  /// The next due time is another, since the rules of the time zone changed.
+  case scheduleMoved(slot: UInt32, next: Int64?)
+  /// Deleted, or known long enough after it was finished.
+  case scheduleRemoved(slot: UInt32)
   /// The time of the events that follow.
   case turn(Time)
   /// The broker started again: open leases run their full length, the rest of delays counts on from here.

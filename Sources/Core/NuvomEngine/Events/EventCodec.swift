@@ -32,10 +32,22 @@ extension Event {
     case enqueuedDelayed = 26
     case enqueuedAt = 27
     case turn = 28
+    case zoneNamed = 29
+    case zoneChanged = 30
+    case scheduled = 31
+    case rescheduled = 32
+    case fired = 33
+    case firesMissed = 34
+    case fireSkipped = 35
+    case fireBuffered = 36
+    case scheduleTriggered = 37
+    case schedulePaused = 38
+    case scheduleMoved = 39
+    case scheduleRemoved = 40
   }
 
-  /// No event has more bytes before the names, bodies and texts that are copied into it, which come last: a tag, and at most five numbers.
-  private static var fixedBytes: Int { 2 + 5 * EventWriter.Pen.longestVarint }
+  /// No event has more bytes before the names, bodies and texts that are copied into it, which come last: a tag, and at most six numbers.
+  private static var fixedBytes: Int { 2 + 6 * EventWriter.Pen.longestVarint }
 
   @inline(__always)
   func write(to writer: EventWriter) {
@@ -148,6 +160,7 @@ extension Event {
       pen.longVarint(UInt64(bitPattern: time.wall))
     case .resumed:
       pen.tag(.resumed)
+    default: writeSchedule(to: writer, with: &pen)
     }
     writer.end(pen)
   }
@@ -223,6 +236,7 @@ extension Event {
       let boot = Int64(bitPattern: reader.varint())
       event = .turn(reader.checked(Time(boot: boot, wall: Int64(bitPattern: reader.varint()))))
     case .resumed: event = .resumed
+    default: event = readSchedule(tag, from: &reader, partition: partition)
     }
     return reader.isDamaged ? nil : event
   }

@@ -47,8 +47,10 @@ package struct JobEvent: Hashable, Sendable {
       deadReason = .expired
     case .removed(let id, _): (self.id, kind) = (id, .removed)
     case .deadReplayed(let id): (self.id, kind) = (id, .replayed)
+    case .fired(_, let id, _, _, _), .scheduleTriggered(_, let id, _): (self.id, kind) = (id, .enqueued)
     case .queueNamed, .taskNamed, .keyTaken, .keyFreed, .queuePaused, .clientNamed, .clientForgotten, .answered, .turn,
-      .resumed:
+      .resumed, .zoneNamed, .zoneChanged, .scheduled, .rescheduled, .firesMissed, .fireSkipped, .fireBuffered,
+      .schedulePaused, .scheduleMoved, .scheduleRemoved:
       return nil
     }
     self.deadReason = deadReason

@@ -13,6 +13,7 @@ extension Engine {
     keys.beginSnapshot()
     clients.beginSnapshot()
     answers.beginSnapshot()
+    schedules.beginSnapshot()
     snapshot = SnapshotProgress(view: arena.pin())
     let writer = EventWriter()
     let scalars = scalars.pointee
@@ -25,10 +26,16 @@ extension Engine {
     writer.fixed(scalars.deadDropped)
     withUnsafeBytes(of: scalars.counts) { writer.raw($0) }
     withUnsafeBytes(of: scalars.totals) { writer.raw($0) }
+    withUnsafeBytes(of: scalars.scheduleTotals) { writer.raw($0) }
     writer.fixed(UInt32(queueNames.count))
     for number in 0..<queueNames.count { writer.counted(queueNames.name(UInt32(number))) }
     writer.fixed(UInt32(taskNames.count))
     for number in 0..<taskNames.count { writer.counted(taskNames.name(UInt32(number))) }
+    writer.fixed(UInt32(zones.names.count))
+    for number in 0..<zones.names.count {
+      writer.fixed(zones.fingerprints[number])
+      writer.counted(zones.names.name(UInt32(number)))
+    }
     return Array(writer.bytes)
   }
 
@@ -47,6 +54,7 @@ extension Engine {
       case .keys: copies = keys.nextSnapshotPages(maximum: pages)
       case .clients: copies = clients.nextSnapshotPages(maximum: pages)
       case .answers: copies = answers.nextSnapshotPages(maximum: pages)
+      case .schedules: copies = schedules.nextSnapshotPages(maximum: pages)
       }
       if !copies.isEmpty { return SnapshotChunk(table: table, pages: copies, arena: view) }
       snapshot?.table = SnapshotTable(rawValue: table.rawValue + 1)
@@ -64,6 +72,7 @@ extension Engine {
     keys.endSnapshot()
     clients.endSnapshot()
     answers.endSnapshot()
+    schedules.endSnapshot()
     arena.unpin()
   }
 
@@ -81,7 +90,10 @@ extension Engine {
     scalars.pointee.deadHead = reader.fixed(UInt32.self)
     scalars.pointee.deadTail = reader.fixed(UInt32.self)
     scalars.pointee.deadDropped = reader.fixed(UInt64.self)
-    guard let counts = reader.record(QueueRecord.self), let totals = reader.record(Totals.self) else { return false }
+    guard let counts = reader.record(QueueRecord.self), let totals = reader.record(Totals.self),
+      let scheduleTotals = reader.record(ScheduleTotals.self)
+    else { return false }
+    scalars.pointee.scheduleTotals = scheduleTotals
     scalars.pointee.counts = counts
     scalars.pointee.totals = totals
     for number in 0..<reader.fixed(UInt32.self) {
@@ -90,6 +102,10 @@ extension Engine {
     }
     for number in 0..<reader.fixed(UInt32.self) {
       guard taskNames.add(reader.counted(), number: number) else { return false }
+    }
+    for number in 0..<reader.fixed(UInt32.self) {
+      let fingerprint = reader.fixed(UInt64.self)
+      guard zones.add(reader.counted(), number: number, fingerprint: fingerprint) else { return false }
     }
     return reader.isAtEnd && !reader.isDamaged && scalars.pointee.nextToken < UInt64(Int64.max)
   }
@@ -133,6 +149,12 @@ extension Engine {
             if answer.pointee.kind == AnswerRecord.Kind.encoded.rawValue { answer.pointee.value = 0 }
             return true
           }
+        case .schedules:
+          restorePage(&reader, of: schedules) { _, schedule in
+            schedule.pointee.body = .none
+            schedule.pointee.timer = JobRecord.noTimer
+            return schedule.pointee.isValid
+          }
         }
       if !isRestored { return false }
     }
@@ -149,6 +171,7 @@ extension Engine {
       let answer = answers.pointer(slot).pointee
       if answer.kind == AnswerRecord.Kind.encoded.rawValue, answer.value == 0 { isComplete = false }
     }
+    schedules.forEachLive { if schedules.pointer($0).pointee.body.isNone { isComplete = false } }
     return isComplete
   }
 
@@ -191,8 +214,9 @@ extension Engine {
     func stored() -> ArenaReference { store(bytes, kind, owner: slot) }
     switch (table, kind) {
     case (.jobs, RecordKind.body):
-      guard jobs.isTaken(slot), jobs.pointer(slot).pointee.body.isNone, bytes.count > JobBody.timeBytes,
-        let content = JobBody(BorrowedBytes(rebasing: bytes[JobBody.timeBytes...])),
+      guard jobs.isTaken(slot), jobs.pointer(slot).pointee.body.isNone else { return false }
+      let offset = JobBody.offset(in: bytes, isFired: jobs.pointer(slot).pointee.has(JobRecord.Flags.fired))
+      guard bytes.count > offset, let content = JobBody(BorrowedBytes(rebasing: bytes[offset...])),
         Int(content.task) < taskNames.count
       else { return false }
       jobs.mutable(slot).pointee.body = stored()
@@ -210,6 +234,14 @@ extension Engine {
       clients.mutable(slot).pointee.hash = hashing(bytes)
       clients.mutable(slot).pointee.name = stored()
       clientIndex.insert(hashing(bytes), slot)
+    case (.schedules, RecordKind.schedule):
+      guard schedules.isTaken(slot), schedules.pointer(slot).pointee.body.isNone, let content = checked(bytes)
+      else { return false }
+      let hash = hashing(content.name)
+      schedules.mutable(slot).pointee.hash = hash
+      schedules.mutable(slot).pointee.zone = content.zoneNumber
+      schedules.mutable(slot).pointee.body = stored()
+      scheduleIndex.insert(hash, slot)
     case (.answers, RecordKind.answer):
       guard answers.isTaken(slot), answers.pointer(slot).pointee.kind == AnswerRecord.Kind.encoded.rawValue,
         answers.pointer(slot).pointee.value == 0

@@ -8,6 +8,7 @@ enum SnapshotTable: UInt8, CaseIterable {
   case keys = 4
   case clients = 5
   case answers = 6
+  case schedules = 7
 }
 
 /// A part of a snapshot, frozen: copies of pages, and a view of the arena's blocks as they were. It can be encoded on any thread.
@@ -65,7 +66,7 @@ public final class SnapshotEncoder: @unchecked Sendable {
     }
     switch chunk.table {
     case .queues, .readyLists: return nil
-    case .jobs, .keys, .clients, .answers: return attachments(chunk)
+    case .jobs, .keys, .clients, .answers, .schedules: return attachments(chunk)
     }
   }
 
@@ -130,6 +131,7 @@ public final class SnapshotEncoder: @unchecked Sendable {
       attach(RecordKind.history, job.history)
     case .keys: attach(RecordKind.key, element(KeyRecord.self).key)
     case .clients: attach(RecordKind.clientName, element(ClientRecord.self).name)
+    case .schedules: attach(RecordKind.schedule, element(ScheduleRecord.self).body)
     case .answers:
       let answer = element(AnswerRecord.self)
       if answer.kind == AnswerRecord.Kind.encoded.rawValue {

@@ -129,6 +129,7 @@ extension Engine {
       arena.free(record.name)
       clients.free(slot)
     case .resumed: applyResumed()
+    default: return applySchedule(event)
     }
     return true
   }
@@ -146,9 +147,11 @@ extension Engine {
     return job.pointee.state == state ? job : nil
   }
 
+  /// `fire`: of a job that a schedule enqueues, what is kept in front of its body (`JobBody.offset`).
   @inline(__always)
-  private func applyEnqueued(
-    _ id: JobID, _ queue: UInt32, _ priority: UInt8, _ start: Moment, _ body: BorrowedBytes
+  func applyEnqueued(
+    _ id: JobID, _ queue: UInt32, _ priority: UInt8, _ start: Moment, _ body: BorrowedBytes,
+    fire: BorrowedBytes = .none
   ) -> Bool {
     if scalars.pointee.isReplaying {
       guard Int(queue) < queueNames.count, let content = JobBody(body), Int(content.task) < taskNames.count,
@@ -156,16 +159,20 @@ extension Engine {
       else { return false }
     }
     let (reference, bytes) = arena.append(
-      kind: RecordKind.body, owner: id.slot, length: JobBody.timeBytes + body.count)
+      kind: RecordKind.body, owner: id.slot, length: JobBody.timeBytes + fire.count + body.count)
     let enqueuedAt = UInt64(bitPattern: now.wallMilliseconds)
     bytes.storeBytes(of: UInt32(truncatingIfNeeded: enqueuedAt).littleEndian, as: UInt32.self)
     bytes.storeBytes(
       of: UInt16(truncatingIfNeeded: enqueuedAt >> 32).littleEndian, toByteOffset: 4, as: UInt16.self)
+    if let source = fire.baseAddress {
+      (bytes + JobBody.timeBytes).copyMemory(from: source, byteCount: fire.count)
+    }
     if let source = body.baseAddress {
-      (bytes + JobBody.timeBytes).copyMemory(from: source, byteCount: body.count)
+      (bytes + JobBody.timeBytes + fire.count).copyMemory(from: source, byteCount: body.count)
     }
     let job = jobs.mutable(id.slot)
-    let flags = JobBody.namesExpiry(body) ? JobRecord.Flags.expires : 0
+    let flags =
+      (JobBody.namesExpiry(body) ? JobRecord.Flags.expires : 0) | (fire.count > 0 ? JobRecord.Flags.fired : 0)
     let isDelayed: Bool
     switch start {
     case .unspecified: isDelayed = false
@@ -217,6 +224,7 @@ extension Engine {
     cancelTimer(job)
     forgetProgress(id)
     count(job) { $0.acked += 1 }
+    noteFinished(id)
     let retention = body(of: job).retentionMilliseconds
     if retention == 0 {
       remove(id, job)
@@ -234,6 +242,7 @@ extension Engine {
   private func applyCancelled(_ id: JobID, _ job: UnsafeMutablePointer<JobRecord>) -> Bool {
     let before = job.pointee.state
     guard !before.isFinished else { return false }
+    noteFinished(id)
     let retention = body(of: job).retentionMilliseconds
     count(job) { $0.cancelled += 1 }
     if before == .leased {
@@ -434,6 +443,7 @@ extension Engine {
 
   func enterDead(_ id: JobID, _ job: UnsafeMutablePointer<JobRecord>, _ reason: DeadReason) {
     count(job) { $0.dead += 1 }
+    noteFinished(id)
     changeState(job, to: .dead)
     job.pointee.reason = reason
     job.pointee.next = JobRecord.noLink
@@ -487,7 +497,8 @@ extension Engine {
   @inline(__always)
   func body(of job: UnsafePointer<JobRecord>) -> JobBody {
     let bytes = arena.bytes(job.pointee.body)
-    guard let body = JobBody(BorrowedBytes(rebasing: bytes[JobBody.timeBytes...])) else {
+    let offset = JobBody.offset(in: bytes, isFired: job.pointee.has(JobRecord.Flags.fired))
+    guard let body = JobBody(BorrowedBytes(rebasing: bytes[offset...])) else {
       preconditionFailure("a body was checked when it came in")
     }
     return body
@@ -495,6 +506,13 @@ extension Engine {
 
   @inline(__always)
   func body(of job: UnsafeMutablePointer<JobRecord>) -> JobBody { body(of: UnsafePointer(job)) }
+
+  /// Which schedule enqueued a job that has the flag `fired`, and for which due time.
+  func fire(of job: UnsafePointer<JobRecord>) -> (schedule: BorrowedBytes, dueMilliseconds: Int64) {
+    var reader = EventReader(BorrowedBytes(rebasing: arena.bytes(job.pointee.body)[JobBody.timeBytes...]))
+    let due = reader.fixed(Int64.self)
+    return (reader.take(Int(reader.byte())), due)
+  }
 
   func history(of job: UnsafePointer<JobRecord>) -> JobHistory {
     job.pointee.history.isNone ? JobHistory() : JobHistory(arena.bytes(job.pointee.history))
@@ -629,6 +647,7 @@ extension Engine {
       clients.mutable(slot).pointee.timer = bootTimers.insert(
         due: after(Self.clientRememberedMilliseconds), subject: UInt64(slot), extra: 0, kind: TimerKind.clientAway)
     }
+    resumeSchedules()
   }
 
   /// How long a client that is not connected is remembered.

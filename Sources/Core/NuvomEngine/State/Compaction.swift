@@ -15,6 +15,7 @@ extension Engine {
         case RecordKind.history: jobs.mutable(owner).pointee.history = new
         case RecordKind.key: keys.mutable(owner).pointee.key = new
         case RecordKind.clientName: clients.mutable(owner).pointee.name = new
+        case RecordKind.schedule: schedules.mutable(owner).pointee.body = new
         default: answers.mutable(owner).pointee.value = new.rawValue
         }
       })
@@ -28,6 +29,7 @@ extension Engine {
     case RecordKind.history: jobs.isTaken(owner) && jobs.pointer(owner).pointee.history == reference
     case RecordKind.key: keys.isTaken(owner) && keys.pointer(owner).pointee.key == reference
     case RecordKind.clientName: clients.isTaken(owner) && clients.pointer(owner).pointee.name == reference
+    case RecordKind.schedule: schedules.isTaken(owner) && schedules.pointer(owner).pointee.body == reference
     default:
       answers.isTaken(owner) && answers.pointer(owner).pointee.kind == AnswerRecord.Kind.encoded.rawValue
         && answers.pointer(owner).pointee.value == reference.rawValue

@@ -33,6 +33,13 @@ struct JobBody {
   /// The enqueue time in front of the body in the arena: wall milliseconds, little-endian.
   static let timeBytes = 6
 
+  /// Where the body begins in the arena: behind the enqueue time and, if a schedule enqueued the job, its fire (due time in wall ms, 8 bytes,
+  /// and the schedule's name, counted by a byte).
+  @inline(__always)
+  static func offset(in bytes: BorrowedBytes, isFired: Bool) -> Int {
+    isFired && bytes.count > timeBytes + 8 ? timeBytes + 9 + Int(bytes[timeBytes + 8]) : timeBytes
+  }
+
   /// No body has more beside headers, tags and payload: three single bytes, at most eight numbers and two lengths.
   private static var fixedBytes: Int { 3 + 10 * EventWriter.Pen.longestVarint }
 
@@ -77,6 +84,20 @@ struct JobBody {
     if flags & Flag.tags != 0 { pen.counted(job.tags) }
     pen.raw(job.payload)
     writer.end(pen)
+  }
+
+  /// What it was enqueued with, but for names, expiry and what is not in a body.
+  var asNew: NewJob {
+    var job = NewJob()
+    job.maximumAttempts = maximumAttempts
+    job.backoff = backoff
+    job.timeoutMilliseconds = timeoutMilliseconds
+    job.leaseMilliseconds = leaseMilliseconds
+    job.retentionMilliseconds = retentionMilliseconds
+    job.headers = headers
+    job.tags = tags
+    job.payload = payload
+    return job
   }
 
   /// Whether the body names an expiry, by its first byte.

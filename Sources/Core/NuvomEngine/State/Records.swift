@@ -32,6 +32,8 @@ struct JobRecord: BitwiseCopyable {
     static let released: UInt64 = 1 << 56
     /// The body names an expiry.
     static let expires: UInt64 = 1 << 55
+    /// A schedule enqueued it: which, and for which due time, is in front of the body.
+    static let fired: UInt64 = 1 << 57
   }
 
   init(body: ArenaReference, state: JobState, queue: UInt32, priority: UInt8, flags: UInt64) {
@@ -175,4 +177,5 @@ enum RecordKind {
   static let key: UInt8 = 3
   static let clientName: UInt8 = 4
   static let answer: UInt8 = 5
+  static let schedule: UInt8 = 6
 }

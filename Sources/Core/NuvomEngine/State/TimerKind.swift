@@ -14,6 +14,12 @@ enum TimerKind {
   static let clientAway: UInt8 = 6
   /// A waiting dequeue or wait has reached its limit (boot, volatile); the subject is the waiter's slot.
   static let waiter: UInt8 = 7
+  /// A schedule is due (wall clock); the subject is the schedule's slot, as below.
+  static let schedule: UInt8 = 8
+  /// A fire that found no room is tried again (boot).
+  static let schedulePostponed: UInt8 = 9
+  /// A finished schedule was known long enough (boot).
+  static let scheduleRetention: UInt8 = 10
 }
 
 /// Set in a record's timer number if the timer is in the wheel of the wall clock.

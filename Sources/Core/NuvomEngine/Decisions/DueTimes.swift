@@ -1,0 +1,80 @@
+import NuvomModel
+import NuvomSchedule
+
+// When a schedule is due. Asked only when deciding: what comes of it is in the event, so a replay asks no zone rules.
+
+extension ScheduleBody {
+  /// The first due time after `floor`, all in milliseconds of the wall clock; nil if there is none.
+  ///
+  /// `stamp` is what an interval's due times are counted from, and the one due time of `after`.
+  func due(after floor: Int64, stamp: Int64, zones: borrowing ZoneTable) -> Int64? {
+    let floor = max(floor, startMilliseconds.map { Int64($0) - 1 } ?? .min)
+    let due: Int64?
+    switch times {
+    case .at(let milliseconds): due = milliseconds > floor ? milliseconds : nil
+    case .after: due = stamp > floor ? stamp : nil
+    case .every(let interval):
+      due = floor < stamp ? stamp : stamp + ((floor - stamp) / interval + 1) * interval
+    case .cron(let expression, let zone, let gap, let fold):
+      guard let rules = zones.rules(zone) else {
+        preconditionFailure("the broker gives the rules of every zone that schedules name before they are asked")
+      }
+      // A due time is a whole second, so what is after `floor` is after its second.
+      let second = floor >= 0 ? floor / 1_000 : -1
+      due = Self.cron(expression).nextDue(after: second, in: rules, gap: gap, fold: fold).map { $0.seconds * 1_000 }
+    }
+    guard let due, due <= endMilliseconds.map({ Int64($0) }) ?? .max else { return nil }
+    return due <= Int64(ProtocolLimits.timeMilliseconds) ? due : nil
+  }
+
+  private static func cron(_ expression: BorrowedBytes) -> CronExpression {
+    do throws(CronError) {
+      return try CronExpression(expression)
+    } catch {
+      preconditionFailure("a cron expression was checked when it came in")
+    }
+  }
+
+  /// Whether its cron expression, if it has one, is one: asked once of what is read from a log.
+  var isCronValid: Bool {
+    guard case .cron(let expression, _, _, _) = times else { return true }
+    do throws(CronError) {
+      _ = try CronExpression(expression)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /// Of an interval's due times from `due` on the last that is not after `limit`, and how many are before it: what a walk along them would find,
+  /// in one step. Nil for other times.
+  func last(from due: Int64, upTo limit: Int64) -> (due: Int64, passed: UInt64)? {
+    guard case .every(let interval) = times, limit > due else { return nil }
+    let end = min(limit, endMilliseconds.map { Int64($0) } ?? .max)
+    let passed = max(0, end - due) / interval
+    return (due + passed * interval, UInt64(passed))
+  }
+
+  /// How long after its due time a fire comes.
+  var jitterOffset: Int64 {
+    jitterMilliseconds == 0 ? 0 : Int64(jitter(of: name, windowMilliseconds: jitterMilliseconds))
+  }
+
+  /// What the due times of a definition that is new, or has new times, are counted from.
+  func stamp(at now: Int64) -> Int64 {
+    switch times {
+    case .at, .cron: now
+    case .after(let milliseconds): now + milliseconds
+    case .every(let interval): startMilliseconds.map { Int64($0) } ?? now + interval
+    }
+  }
+
+  /// The time after which the first due time of such a definition is looked for. The one due time of a schedule that fires once counts also if it
+  /// is past; those of others do not.
+  func floor(at now: Int64) -> Int64 {
+    switch times {
+    case .at, .after: .min
+    case .every, .cron: now - 1
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import NuvomModel
+
+// Schedules whose time has come.
+//
+// A due time is one of: fired (a job is enqueued), skipped (the last job is not finished), or missed (it passed, and the misfire policy gives no
+// fire for it). One event says which, and moves the schedule on: `last` rises with each, and only what is above `last` is ever due.
+
+extension Engine {
+  /// Due times that are gone through at a time when many have passed; the rest follows in the next step.
+  private static var stepLimit: UInt32 { 1_000 }
+
+  /// How long a fire waits that finds no memory or disk for its job.
+  private static var postponementMilliseconds: UInt64 { 1_000 }
+
+  /// Does what a schedule's timer was for: decides about the due times that have passed, one fire at most.
+  func fireSchedule(_ slot: UInt32, into outcome: inout Outcome) {
+    let record = schedules.mutable(slot)
+    record.pointee.timer = JobRecord.noTimer
+    let content = body(ofSchedule: slot)
+    if budgetRefusal(bytes: content.job.count + 512, jobs: 1) != nil {
+      scalars.pointee.firesPostponed += 1
+      record.pointee.timer = bootTimers.insert(
+        due: after(Self.postponementMilliseconds), subject: UInt64(slot), extra: 0, kind: TimerKind.schedulePostponed)
+      return
+    }
+    let passed = now.wallMilliseconds - content.jitterOffset
+    let earliest = passed - Int64(content.catchUpMilliseconds)
+    var due = record.pointee.next
+    // Due times that were passed over to come to `due`.
+    var missed: UInt32 = 0
+    var lastMissed = record.pointee.last
+    var steps: UInt32 = 0
+    // Of an interval all are passed over in one step; one that fires for each, up to the first that is not too late.
+    let limit = content.misfire == .all ? earliest - 1 : passed
+    if let (last, count) = content.last(from: due, upTo: limit) {
+      due = last
+      missed = UInt32(clamping: count)
+    }
+    var next = content.due(after: due, stamp: record.pointee.stamp, zones: zones)
+    while let following = next, steps < Self.stepLimit, content.misfire == .all ? due < earliest : following <= passed {
+      lastMissed = due
+      due = following
+      missed += 1
+      steps += 1
+      next = content.due(after: due, stamp: record.pointee.stamp, zones: zones)
+    }
+    if steps == Self.stepLimit {
+      return self.record(.firesMissed(slot: slot, count: missed, last: lastMissed, next: due))
+    }
+    if due < earliest {
+      return self.record(.firesMissed(slot: slot, count: missed + 1, last: due, next: next))
+    }
+    decide(Due(slot: slot, milliseconds: due, next: next, missed: missed), content, into: &outcome)
+  }
+
+  /// A due time about which is to be decided.
+  private struct Due {
+    var slot: UInt32
+    var milliseconds: Int64
+    /// The due time after it.
+    var next: Int64?
+    /// How many before it passed without a fire.
+    var missed: UInt32
+  }
+
+  /// Fires, or does what the overlap policy says.
+  private func decide(_ due: Due, _ content: ScheduleBody, into outcome: inout Outcome) {
+    let record = schedules.pointer(due.slot).pointee
+    let last = JobID(rawValue: record.lastJob)
+    if content.overlap != .allow, isUnfinished(last) {
+      switch content.overlap {
+      case .allow: break
+      case .skip:
+        return self.record(
+          .fireSkipped(slot: due.slot, due: due.milliseconds, next: due.next, missed: due.missed))
+      case .bufferOne:
+        let isLast = content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
+        return self.record(
+          .fireBuffered(
+            slot: due.slot, due: due.milliseconds, next: isLast ? nil : due.next, missed: due.missed))
+      case .cancelPrevious: cancel(last, into: &outcome)
+      }
+    }
+    let isLast = content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
+    let offset = content.jitterOffset
+    let queue = content.queue
+    self.record(
+      .fired(
+        slot: due.slot, newJob(), due: due.milliseconds, next: isLast ? nil : due.next, missed: due.missed))
+    scalars.pointee.lateness.add(microseconds: now.wall - (due.milliseconds + offset) * 1_000)
+    waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
+  }
+
+  /// Enqueues a schedule's job by hand.
+  func trigger(_ slot: UInt32) -> JobID {
+    let queue = body(ofSchedule: slot).queue
+    let id = newJob()
+    record(.scheduleTriggered(slot: slot, id, due: max(0, now.wallMilliseconds)))
+    waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
+    return id
+  }
+
+  private func newJob() -> JobID {
+    guard let (slot, generation) = jobs.allocate() else {
+      preconditionFailure("the memory limit is reached before 2^32 jobs")
+    }
+    return JobID(partition: configuration.partition, generation: generation, slot: slot)
+  }
+
+  private func isUnfinished(_ id: JobID) -> Bool {
+    jobs.isLive(id.slot, id.generation) && id.rawValue != 0 && !jobs.pointer(id.slot).pointee.state.isFinished
+  }
+
+  /// Fires what waited for jobs that have finished. A paused schedule's goes on waiting.
+  func fireBuffered() {
+    var index = 0
+    while index < buffers.released.count {
+      let slot = buffers.released[index]
+      index += 1
+      guard schedules.isTaken(slot) else { continue }
+      let record = schedules.pointer(slot).pointee
+      guard record.buffered != ScheduleRecord.none, record.state != .paused,
+        !isUnfinished(JobID(rawValue: record.lastJob))
+      else { continue }
+      let content = body(ofSchedule: slot)
+      let queue = content.queue
+      let next = record.next == ScheduleRecord.none ? nil : record.next
+      self.record(.fired(slot: slot, newJob(), due: record.buffered, next: next, missed: 0))
+      waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
+    }
+    buffers.released.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Time zones
+
+  /// The names of zones that a schedule is in: the broker is to give their rules (`take`) before the first turn after recovery.
+  public var zonesInUse: [String] {
+    var used: Set<UInt16> = []
+    schedules.forEachLive { slot in
+      if case .cron = body(ofSchedule: slot).times { used.insert(schedules.pointer(slot).pointee.zone) }
+    }
+    return used.sorted().map { String(decoding: zones.names.name(UInt32($0)), as: UTF8.self) }
+  }
+
+  /// Whether the rules of a zone are known.
+  public func knowsZone(_ name: BorrowedBytes) -> Bool { zones.rules(of: name) != nil }
+
+  /// Takes the rules of a zone, in a turn. If schedules have named it, and its rules were others, their next due times are found anew, bit by
+  /// bit, by `fireTimers`.
+  public func take(_ rules: ZoneRules, ofZone name: BorrowedBytes) {
+    zones.take(name, rules)
+    guard let number = zones.names.find(name), zones.fingerprints[Int(number)] != rules.fingerprint else { return }
+    record(.zoneChanged(number, fingerprint: rules.fingerprint))
+    zones.sweeps.append((number, 0))
+  }
+
+  /// Finds due times anew after zones' rules have changed, of so many schedules at most; false if more are to be looked at.
+  func sweepZones(limit: Int) -> Bool {
+    var left = limit
+    while let sweep = zones.sweeps.last {
+      guard left > 0 else { return false }
+      guard let slot = schedules.nextLive(from: sweep.from) else {
+        zones.sweeps.removeLast()
+        continue
+      }
+      left -= 1
+      zones.sweeps[zones.sweeps.count - 1].from = slot + 1
+      let record = schedules.pointer(slot).pointee
+      let content = body(ofSchedule: slot)
+      guard case .cron(_, sweep.zone, _, _) = content.times, record.next != ScheduleRecord.none else { continue }
+      let next = content.due(
+        after: max(record.last, content.updatedMilliseconds - 1), stamp: record.stamp, zones: zones)
+      if next != record.next { self.record(.scheduleMoved(slot: slot, next: next)) }
+    }
+    return true
+  }
+}

@@ -1,0 +1,54 @@
+import NuvomModel
+import NuvomSchedule
+
+/// The time zones that schedules have named: their names and the fingerprints of their rules are durable, the rules themselves are given by the
+/// broker, as values, and are not.
+final class ZoneTable {
+  let names: NameTable
+  /// By the zone's number: of the rules by which the present due times were found.
+  private(set) var fingerprints: [UInt64] = []
+  /// By the zone's number; nil until the broker has given them.
+  private var rules: [ZoneRules?] = []
+  /// Rules that were given of zones that no schedule has named.
+  private var known: [[UInt8]: ZoneRules] = [:]
+  /// Zones whose rules have changed, and the schedule from which on the due times are still those of the old ones.
+  var sweeps: [(zone: UInt32, from: UInt32)] = []
+
+  init(hash: ByteHash) {
+    names = NameTable(maximum: Int(UInt16.max), hash: hash)
+  }
+
+  /// Memory held, but for the rules, of which there are as many as the system has zones.
+  var bytes: Int { names.bytes + fingerprints.count * 16 }
+
+  /// Gives the next number to a zone, as the log says. False if that cannot be.
+  func add(_ name: BorrowedBytes, number: UInt32, fingerprint: UInt64) -> Bool {
+    guard names.add(name, number: number) else { return false }
+    fingerprints.append(fingerprint)
+    rules.append(known.removeValue(forKey: Array(name)))
+    return true
+  }
+
+  /// Takes rules of a zone. Those of a zone with a number must have its fingerprint, or `change` is to follow.
+  func take(_ name: BorrowedBytes, _ zoneRules: ZoneRules) {
+    if let number = names.find(name) { rules[Int(number)] = zoneRules } else { known[Array(name)] = zoneRules }
+  }
+
+  /// Notes that the rules of a zone are others. False if there is no such zone.
+  func change(_ number: UInt32, fingerprint: UInt64) -> Bool {
+    guard fingerprints.indices.contains(Int(number)) else { return false }
+    fingerprints[Int(number)] = fingerprint
+    return true
+  }
+
+  /// The rules of a zone by its number.
+  func rules(_ number: UInt32) -> ZoneRules? {
+    rules.indices.contains(Int(number)) ? rules[Int(number)] : nil
+  }
+
+  /// The rules of a zone by its name, whether a schedule has named it or not.
+  func rules(of name: BorrowedBytes) -> ZoneRules? {
+    if let number = names.find(name) { return rules[Int(number)] }
+    return known.isEmpty ? nil : known[Array(name)]
+  }
+}
