@@ -49,7 +49,9 @@ let package = Package(
     .executable(name: "nuvom", targets: ["nuvom"]),
     .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
     // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
-    .library(name: "_NuvomCore", targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL"]),
+    .library(
+      name: "_NuvomCore",
+      targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL"]),
     .library(name: "_NuvomBroker", targets: ["NuvomModel", "NuvomEngine", "NuvomBroker", "CPlatform"]),
   ],
   traits: [
@@ -80,6 +82,7 @@ let package = Package(
     module("Core", "NuvomModel"),
     module("Core", "MessagePack", ["CMessagePack"]),
     module("Core", "NuvomWire", ["NuvomModel", "MessagePack"]),
+    module("Core", "NuvomSchedule"),
     module("Core", "NuvomEngine", ["NuvomModel"]),
     module("Core", "NuvomWAL", ["CPlatform"]),
 
@@ -162,6 +165,7 @@ let package = Package(
     // Tests: one target a module, and those of the whole.
     tests("MessagePackTests", ["MessagePack", "CMessagePack", "SeededNumbers"]),
     tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
+    tests("NuvomScheduleTests", ["NuvomSchedule", "SeededNumbers"], exclude: ["fixtures", "oracle"]),
     tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel", "SeededNumbers"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
