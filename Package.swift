@@ -81,16 +81,16 @@ let package = Package(
     // Core: pure. No clock, no file, no socket.
     module("Core", "NuvomModel"),
     module("Core", "MessagePack", ["CMessagePack"]),
-    module("Core", "NuvomWire", ["NuvomModel", "MessagePack"]),
-    module("Core", "NuvomSchedule"),
-    module("Core", "NuvomEngine", ["NuvomModel"]),
+    module("Core", "NuvomWire", ["NuvomModel", "MessagePack", "NuvomSchedule"]),
+    module("Core", "NuvomSchedule", ["NuvomModel"]),
+    module("Core", "NuvomEngine", ["NuvomModel", "NuvomSchedule"]),
     module("Core", "NuvomWAL", ["CPlatform"]),
 
     // Node: the broker around the core.
-    module("Node", "NuvomStorage", ["NuvomWAL", "CPlatform"]),
+    module("Node", "NuvomStorage", ["NuvomWAL", "NuvomSchedule", "CPlatform"]),
     module(
       "Node", "NuvomBroker",
-      ["NuvomModel", "MessagePack", "NuvomWire", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
+      ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
     module(
       "Node", "NuvomServer",
       ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", "CPlatform", nio, nioPosix, logging, lifecycle]),

@@ -1,20 +1,4 @@
-/// What becomes of a local time that does not exist, because clocks are set forward over it.
-public enum GapPolicy: UInt8, Sendable, CaseIterable {
-  /// The first instant after the gap. Several times in one gap are one there.
-  case shift = 0
-  /// Nothing.
-  case skip = 1
-}
-
-/// What becomes of a local time that comes twice, because clocks are set back over it.
-public enum FoldPolicy: UInt8, Sendable, CaseIterable {
-  /// The first of the two counts.
-  case first = 0
-  /// The last counts.
-  case last = 1
-  /// Both count.
-  case both = 2
-}
+public import NuvomModel
 
 /// An instant at which something is due.
 public struct DueTime: Hashable, Sendable {

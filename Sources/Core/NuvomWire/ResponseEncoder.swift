@@ -268,7 +268,8 @@ extension MessageWriter {
     let isFired = !delivery.schedule.isEmpty
     mapHeader(
       7 + (delivery.headers.isEmpty ? 0 : 1) + (delivery.tags.isEmpty ? 0 : 1)
-        + (delivery.timeoutMilliseconds == 0 ? 0 : 1) + (isLimitUnusual ? 1 : 0) + (isPostponed ? 1 : 0) + (isFired ? 1 : 0))
+        + (delivery.timeoutMilliseconds == 0 ? 0 : 1) + (isLimitUnusual ? 1 : 0) + (isPostponed ? 1 : 0)
+        + (isFired ? 1 : 0))
     pair("id", delivery.id.rawValue)
     pair("token", delivery.token.rawValue)
     pair("attempt", UInt64(delivery.attempt))

@@ -3,6 +3,7 @@ public import NuvomModel
 public import NuvomStorage
 import MessagePack
 public import NuvomWAL
+import NuvomSchedule
 import NuvomWire
 
 /// The transport under a broker: what carries bytes to connections. Called on the broker's thread only.
@@ -53,6 +54,7 @@ public final class Broker {
   private let transport: any Transport
   private let clock: () -> Time
   private let notify: @Sendable (BrokerNotice) -> Void
+  private let zones: any ZoneSource
   private let started: Time
   // Used anew for each request. Behind pointers: a class's properties are checked for exclusive access at each use.
   private let decoder: UnsafeMutablePointer<RequestDecoder>
@@ -131,12 +133,14 @@ public final class Broker {
   /// A broker around an engine that has recovered. `storage` is nil for an ephemeral one. `notify` may be called on any thread.
   public init(
     engine: Engine, storage: (any Storage)?, configuration: BrokerConfiguration, transport: any Transport,
-    clock: @escaping () -> Time, notify: @escaping @Sendable (BrokerNotice) -> Void
+    zones: any ZoneSource = ZoneFiles(), clock: @escaping () -> Time,
+    notify: @escaping @Sendable (BrokerNotice) -> Void
   ) {
     self.engine = engine
     self.storage = storage
     self.configuration = configuration
     self.transport = transport
+    self.zones = zones
     self.clock = clock
     self.notify = notify
     started = clock()
@@ -271,7 +275,7 @@ public final class Broker {
   private func take(_ frame: BorrowedBytes, from peer: Peer) {
     switch decoder.pointee.decode(frame, into: &request.pointee) {
     case .request:
-      if peer.isOpen, request.pointee.method != .hello, request.pointee.method != .stats {
+      if peer.isOpen, !Self.isRare(request.pointee.method) {
         engine.handle(request.pointee, from: peer.connection, into: &outcome.pointee)
         tellOutcome(to: peer)
       } else {
@@ -290,7 +294,13 @@ public final class Broker {
     }
   }
 
-  /// hello and stats, and whatever comes before hello.
+  /// Methods that need more of the broker than its engine.
+  @inline(__always)
+  private static func isRare(_ method: Method) -> Bool {
+    method == .hello || method == .stats || method == .schedule
+  }
+
+  /// hello, stats and schedule, and whatever comes before hello.
   @inline(never)
   private func takeRare(from peer: Peer) {
     let id = request.pointee.id
@@ -304,6 +314,10 @@ public final class Broker {
       ResponseEncoder.encode(answer, to: id, outcome: outcome.pointee, into: &peer.told)
       outcome.pointee.removeAll()
       list(peer)
+    case .schedule where peer.isOpen:
+      readZonesOfRequest()
+      engine.handle(request.pointee, from: peer.connection, into: &outcome.pointee)
+      tellOutcome(to: peer)
     default: refuseFirst(id, .helloRequired, peer)
     }
   }
@@ -330,7 +344,7 @@ public final class Broker {
   }
 
   /// What hello tells beyond the version. Grows as the protocol does.
-  private static var features: [String] { ["multi", "safe-retry"] }
+  private static var features: [String] { ["multi", "safe-retry", "schedules"] }
 
   private func statistics() -> Statistics {
     var statistics = engine.statistics()
@@ -366,6 +380,43 @@ public final class Broker {
       list(peer)
     }
     outcome.pointee.removeAll()
+  }
+
+  // MARK: Time zones
+
+  /// Reads the rules of all zones that schedules are in, in a turn: before the first request, and from time to time, since systems are updated.
+  /// Due times that follow from rules that changed are found anew. `endTurn` is to follow.
+  /// - Throws: the first that is not to be had; the rules of the others are taken, and it goes on by those it had, if there were any.
+  public func readZones() throws(ZoneError) {
+    beginTurn()
+    var problem: ZoneError?
+    for name in engine.zonesInUse {
+      do throws(ZoneError) {
+        guard let rules = try zones.rules(named: name) else {
+          throw ZoneError(zone: name, message: "schedules use it, and this system has no rules of it; install tzdata")
+        }
+        take(rules, name)
+      } catch {
+        problem = problem ?? error
+      }
+    }
+    hasMoreTimers = true
+    if let problem { throw problem }
+  }
+
+  /// Gives the engine the rules of zones that definitions name and it does not know. What is not to be had it refuses.
+  private func readZonesOfRequest() {
+    for schedule in request.pointee.schedules {
+      guard case .cron(_, let zone, _, _) = schedule.times, !engine.knowsZone(zone) else { continue }
+      let name = String(decoding: zone, as: UTF8.self)
+      guard let rules = try? zones.rules(named: name) else { return }
+      take(rules, name)
+    }
+  }
+
+  private func take(_ rules: ZoneRules, _ name: String) {
+    var name = name
+    name.withUTF8 { engine.take(rules, ofZone: BorrowedBytes($0)) }
   }
 
   // MARK: Turns

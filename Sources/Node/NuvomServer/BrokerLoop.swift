@@ -25,6 +25,7 @@ final class BrokerLoop: Transport {
   private var isDraining = false
   private var whenEnded: EventLoopPromise<Void>?
   private var sweep: Scheduled<Void>?
+  private var zones: Scheduled<Void>?
   /// Bytes of incomplete frames and unsent responses.
   private(set) var bufferedBytes = 0
 
@@ -61,6 +62,21 @@ final class BrokerLoop: Transport {
     self.broker = broker
     broker.onFailure = whenFailed
     openTurn()
+    scheduleZones()
+  }
+
+  /// Time zone data is updated while brokers run: its rules are read again once an hour.
+  private func scheduleZones() {
+    zones = eventLoop.assumeIsolated().scheduleTask(in: .hours(1)) {
+      guard let broker = self.broker else { return }
+      self.openTurn()
+      do throws(ZoneError) {
+        try broker.readZones()
+      } catch {
+        self.logger.error("time zone rules were not read; schedules go on by the old ones", metadata: ["error": "\(error)"])
+      }
+      self.scheduleZones()
+    }
   }
 
   // MARK: Connections
@@ -230,6 +246,7 @@ final class BrokerLoop: Transport {
     guard let broker, let promise = whenEnded, broker.isQuiet, broker.connections == 0 else { return }
     whenEnded = nil
     sweep?.cancel()
+    zones?.cancel()
     wake?.task.cancel()
     self.broker = nil
     do {

@@ -111,6 +111,7 @@ public final class NuvomServer: Service {
       configuration: BrokerConfiguration(
         server: "nuvom/\(configuration.version)", fsync: configuration.fsyncName),
       transport: loop, clock: systemTime, notify: notify)
+    try broker.readZones()
     loop.start(broker) { error in
       logger.critical("the log failed", metadata: ["error": "\(error)"])
       ended.fail(error)

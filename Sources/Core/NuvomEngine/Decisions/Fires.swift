@@ -1,4 +1,5 @@
 import NuvomModel
+public import NuvomSchedule
 
 // Schedules whose time has come.
 //

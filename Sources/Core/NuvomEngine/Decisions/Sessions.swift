@@ -226,6 +226,12 @@ extension Engine {
       }
       return first..<outcome.refusals.count
     }
+    func readRefusedNames(_ reader: inout EventReader) -> [NameRefusal] {
+      (0..<reader.itemCount()).map { _ in
+        let index = Int(reader.varint32())
+        return NameRefusal(index: index, code: ErrorCode(rawValue: reader.byte()) ?? .notFound)
+      }
+    }
     switch AnswerTag(rawValue: reader.byte()) {
     case .settled, nil: return .settled(refusals: readRefusals(&reader, &outcome))
     case .enqueued:
@@ -251,13 +257,9 @@ extension Engine {
           ScheduleReceipt(status: status, changed: changed, dueMilliseconds: due == 0 ? nil : Int64(clamping: due - 1)))
       }
       return outcome.add(.scheduled(receipts))
-    case let tag? where tag == .named || tag == .triggered:
-      var refusals: [NameRefusal] = []
-      for _ in 0..<reader.itemCount() {
-        let index = Int(reader.varint32())
-        refusals.append(NameRefusal(index: index, code: ErrorCode(rawValue: reader.byte()) ?? .notFound))
-      }
-      guard tag == .triggered else { return outcome.add(.named(refusals, ids: nil)) }
+    case .named: return outcome.add(.named(readRefusedNames(&reader), ids: nil))
+    case .triggered:
+      let refusals = readRefusedNames(&reader)
       let range = readIDs(&reader, &outcome)
       return outcome.add(.named(refusals, ids: Array(outcome.ids[range])))
     }

@@ -190,7 +190,7 @@ extension Engine {
       return applyEnqueued(id, content.queue, content.priority, .unspecified, content.job, fire: fire.bytes)
     }
     // It expires so long after the fire.
-    let job = JobBody(content.job) ?? JobBody()
+    let job = job(of: content)
     expiringJob.removeAll()
     JobBody.write(
       job.asNew, task: job.task, expiry: UInt64(max(1, now.wallMilliseconds)) + job.expiryMilliseconds,

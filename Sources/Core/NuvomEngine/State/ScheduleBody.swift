@@ -77,7 +77,8 @@ struct ScheduleBody {
     }
     writer.byte(schedule.misfire.rawValue << 4 | schedule.overlap.rawValue)
     // To say the default is to say nothing.
-    let catchUp = schedule.catchUpMilliseconds == schedule.misfire.catchUpMilliseconds ? nil : schedule.catchUpMilliseconds
+    let catchUp =
+      schedule.catchUpMilliseconds == schedule.misfire.catchUpMilliseconds ? nil : schedule.catchUpMilliseconds
     var flags: UInt8 = 0
     if schedule.startMilliseconds != nil { flags |= Flag.start }
     if schedule.endMilliseconds != nil { flags |= Flag.end }
