@@ -499,8 +499,37 @@ final class EngineWorld {
       reply.text =
         "ready \(details.summary.ready) delayed \(details.summary.delayed) leased \(details.summary.leased) waiting \(details.waiting) oldest \(details.oldestReadyMilliseconds)"
     case .statistics: reply.text = "statistics"
+    case .scheduled(let receipts):
+      reply.text = receipts.map { receipt in
+        let changed = ScheduleField.allCases.filter { receipt.changed & $0.bit != 0 }.map { " \($0.wireName)" }
+        let due = receipt.dueMilliseconds.map { " in \($0 - time.wallMilliseconds) ms" } ?? ""
+        return "\(receipt.status.wireName)\(changed.joined())\(due)"
+      }.joined(separator: ", ")
+    case .schedule(let details): reply.text = words(details)
+    case .schedules(let details, let next):
+      reply.text =
+        details.map { String(decoding: $0.name, as: UTF8.self) }.joined(separator: " ")
+        + (next.map { " next \(String(decoding: $0, as: UTF8.self))" } ?? "")
+    case .named(let refusals, let ids):
+      reply.ids = ids ?? []
+      let named = reply.ids.map { name($0) } + refusals.map { "refused \($0.index) \($0.code.wireName)" }
+      reply.text = named.isEmpty ? "ok" : named.joined(separator: " ")
     }
     return reply
+  }
+
+  private func words(_ details: ScheduleDetails) -> String {
+    var words = ["\(String(decoding: details.name, as: UTF8.self)) \(details.state.wireName)"]
+    if let due = details.dueMilliseconds { words.append("in \(due - time.wallMilliseconds) ms") }
+    if let last = details.lastDueMilliseconds { words.append("last \(time.wallMilliseconds - last) ms ago") }
+    if let buffered = details.bufferedDueMilliseconds {
+      words.append("buffered \(time.wallMilliseconds - buffered) ms ago")
+    }
+    words.append("fired \(details.fired)")
+    if details.missed > 0 { words.append("missed \(details.missed)") }
+    if details.skipped > 0 { words.append("skipped \(details.skipped)") }
+    if details.triggered > 0 { words.append("triggered \(details.triggered)") }
+    return words.joined(separator: " ")
   }
 
   private func words(_ details: JobDetails) -> String {
