@@ -40,7 +40,7 @@ bench: bench-packages ## Compare with beanstalkd and Redis on this machine, wher
 bench-full: bench-packages ## Compare everything (about an hour and a half)
 	@Benchmarks/compare.py
 
-bench-%: bench-packages ## Compare one part in full: limits, rates, latency, memory, delayed, connections, growth, idle, transport
+bench-%: bench-packages ## Compare one part in full: limits, rates, latency, memory, delayed, connections, schedules, growth, idle, transport
 	@Benchmarks/compare.py --part $*
 
 bench-packages: build

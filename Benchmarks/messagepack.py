@@ -91,10 +91,13 @@ class Session:
 
     def call(self, method, params):
         self.send(method, params)
-        message = unpacked(self._read(struct.unpack(">I", self._read(4))[0]))
+        message = unpacked(self.read_frame())
         if len(message) != 4 or message[2] is not None:
             raise RuntimeError(f"the broker answered {method} with {message}")
         return message[3]
+
+    def read_frame(self):
+        return self._read(struct.unpack(">I", self._read(4))[0])
 
     def _read(self, count):
         data = b""

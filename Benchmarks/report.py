@@ -27,6 +27,11 @@ FIGURE_GOALS = {
     "delayed-lateness-p99-ms": 1.0,
     "cost-1e7-over-1e3": 1.5,
     "idle-connection-kib": 20,
+    "schedule-bytes": 300,
+    "schedule-creation-us": 5,
+    "schedule-herd-seconds": 2,
+    "schedule-herd-others-p99": 2,
+    "schedule-lateness-p99-ms": 2,
 }
 
 

@@ -11,7 +11,7 @@ A part is a module with
 where `found` is what `run` returned, read back from the JSON.
 """
 
-from . import connections, delayed, growth, idle, latency, limits, memory, rates, transport
+from . import connections, delayed, growth, idle, latency, limits, memory, rates, schedules, transport
 
 PARTS = {"limits": limits, "rates": rates, "latency": latency, "memory": memory, "delayed": delayed,
-         "connections": connections, "growth": growth, "idle": idle, "transport": transport}
+         "connections": connections, "schedules": schedules, "growth": growth, "idle": idle, "transport": transport}

@@ -14,26 +14,7 @@ struct CrashTests {
   ) throws -> History {
     let broker = try BrokerProcess(options: ["--fsync", "always"])
     let clients: [any CrashClient] = producers + workers
-    for round in 0..<rounds {
-      let progress = Progress(answers: answers(round))
-      let threads = DispatchGroup()
-      let port = broker.port
-      for client in clients {
-        threads.enter()
-        Thread.detachNewThread {
-          client.work(port: port, progress: progress)
-          threads.leave()
-        }
-      }
-      let isReached = progress.wait()
-      if isReached { try beforeKill(broker) }
-      let wasRunning = broker.isRunning
-      broker.kill()
-      threads.wait()
-      try #require(
-        isReached && wasRunning, "round \(round): the broker stood still or ended: \(broker.log.suffix(2_000))")
-      try broker.start()
-    }
+    try kill(broker, rounds: rounds, under: clients, answers: answers, beforeKill: beforeKill)
     for client in clients { try client.finish(port: broker.port) }
     var history = History(producers: producers, workers: workers, payloadSize: payloadSize)
     history.checkDeliveries()

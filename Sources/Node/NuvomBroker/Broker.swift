@@ -421,8 +421,9 @@ public final class Broker {
 
   // MARK: Turns
 
-  /// Timers that one turn fires at most; the rest follow in the next, after connections had their say.
-  private static let timersPerTurn = 2_000
+  /// Timers that one turn fires at most; the rest follow in the next, after connections had their say. So many take about as long as a sync: when a
+  /// hundred thousand are due at once, whoever asks for something waits for two syncs instead of one.
+  private static let timersPerTurn = 128
   /// What makes a snapshot fail, a full disk, seldom ends at once.
   private static let snapshotRetryMicroseconds: Int64 = 10_000_000
   /// Pages that one part of a snapshot copies: about 0.1 ms.

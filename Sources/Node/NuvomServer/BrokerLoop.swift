@@ -211,7 +211,8 @@ final class BrokerLoop: Transport {
     guard let deadline = broker?.nextDeadline else { return }
     if let wake, wake.at <= deadline { return }
     wake?.task.cancel()
-    let delay = max(0, deadline - systemTime().boot)
+    // Never at once: NIO would run it before it looks at its connections, and again, for as long as there are timers to fire.
+    let delay = max(10, deadline - systemTime().boot)
     let task = eventLoop.assumeIsolated().scheduleTask(in: .microseconds(delay)) {
       self.wake = nil
       self.broker?.fireTimers()
