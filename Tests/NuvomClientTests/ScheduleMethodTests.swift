@@ -190,8 +190,9 @@ struct ScheduleMethodTests {
   }
 
   private static let refused: MessageValue = [
-    "refused": [["name": "b", "code": "NOT_FOUND", "message": "m"]], "ids": [4],
+    "refused": [["index": 1, "code": "NOT_FOUND", "message": "m"]], "ids": [4],
   ]
+  private static let refusedOne: MessageValue = ["refused": [["index": 0, "code": "NOT_FOUND", "message": "m"]]]
   private static let refusal = ScheduleRefusal(name: "b", code: .notFound, message: "m")
 
   @Test("Several are paused, resumed, triggered and deleted, each by itself")
@@ -211,13 +212,13 @@ struct ScheduleMethodTests {
   @Test("One is paused, resumed and triggered, or throws why not")
   func one() async throws {
     let given = "{\"names\": [\"b\"]}"
+    let refused = Self.refusedOne
     try await exchange("schedule_pause \(given)", [:]) { try await $0.pauseSchedule(named: "b") }
     try await exchange("schedule_resume \(given)", [:]) { try await $0.resumeSchedule(named: "b") }
     let job = try await exchange("schedule_trigger \(given)", ["ids": [4]]) {
       try await $0.triggerSchedule(named: "b")
     }
     #expect(job.rawValue == 4)
-    let refused = Self.refused
     await #expect(throws: NuvomError(.notFound, "m")) {
       try await exchange("schedule_pause \(given)", refused) { try await $0.pauseSchedule(named: "b") }
     }
@@ -229,11 +230,19 @@ struct ScheduleMethodTests {
     }
   }
 
+  @Test("A refusal of a name that was not given is an error, not a crash")
+  func foreignRefusal() async throws {
+    let error = await #expect(throws: NuvomError.self) {
+      try await exchange("schedule_pause {\"names\": [\"b\"]}", Self.refused) { try await $0.pauseSchedules(["b"]) }
+    }
+    #expect(error?.code == .brokerProtocol)
+  }
+
   @Test("Cancelling says whether there was a schedule")
   func cancel() async throws {
     let given = "schedule_delete {\"names\": [\"b\"]}"
     let was = try await exchange(given, [:]) { try await $0.cancelSchedule(named: "b") }
-    let wasNot = try await exchange(given, Self.refused) { try await $0.cancelSchedule(named: "b") }
+    let wasNot = try await exchange(given, Self.refusedOne) { try await $0.cancelSchedule(named: "b") }
     #expect(was && !wasNot)
   }
 

@@ -308,6 +308,23 @@ struct ScheduleTests {
     }
   }
 
+  @Test("Of several names those that are refused are named, the others are done")
+  func several() async throws {
+    try await run { broker, greet in
+      for name in ["a", "c"] { try await greet.schedule("Ada", every: .seconds(10), named: name) }
+      let names = ["a", "b", "c"]
+      for refused in [
+        try await broker.client.pauseSchedules(names), try await broker.client.resumeSchedules(names),
+        try await broker.client.triggerSchedules(names).refused, try await broker.client.deleteSchedules(names),
+      ] {
+        #expect(refused.map(\.name) == ["b"] && refused.map(\.code) == [.notFound])
+      }
+      #expect(try await broker.client.schedulePage().schedules.isEmpty)
+      try await broker.drain()
+      #expect(fires.texts.count == 2)
+    }
+  }
+
   @Test("A schedule handed over, triggered and cancelled over connections that break is done once")
   func safeRetries() async throws {
     try await run { broker, greet in

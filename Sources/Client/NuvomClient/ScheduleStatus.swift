@@ -128,12 +128,16 @@ extension MessageCursor {
     return receipt
   }
 
-  mutating func scheduleRefusals() throws(UnexpectedResult) -> [ScheduleRefusal] {
+  /// What was refused of a request that named these schedules.
+  mutating func refusals(of names: [String]) throws(UnexpectedResult) -> [ScheduleRefusal] {
     try elements { cursor throws(UnexpectedResult) in
       var refusal = ScheduleRefusal()
       try cursor.fields { key, cursor throws(UnexpectedResult) in
         switch key {
-        case "name": refusal.name = try cursor.text()
+        case "index":
+          let index = try cursor.count()
+          guard names.indices.contains(index) else { throw UnexpectedResult(wanted: "a name's index") }
+          refusal.name = names[index]
         case "code": refusal.code = NuvomError.Code(rawValue: try cursor.text())
         case "message": refusal.message = try cursor.text()
         default: return false

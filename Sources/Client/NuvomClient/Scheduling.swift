@@ -153,7 +153,7 @@ extension NuvomClient {
       try cursor.fields { key, cursor throws(UnexpectedResult) in
         switch key {
         case "ids": change.jobs = try cursor.elements { cursor throws(UnexpectedResult) in try cursor.jobID() }
-        case "refused": change.refused = try cursor.scheduleRefusals()
+        case "refused": change.refused = try cursor.refusals(of: names)
         default: return false
         }
         return true
