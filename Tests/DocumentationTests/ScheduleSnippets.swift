@@ -5,7 +5,7 @@ import NuvomTasks
 private let report = TaskReference<Arguments<String>, String>("report")
 
 func fourWays() async throws {
-  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Schedules.md
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Scheduling.md
   try await NuvomClient.withClient { _ in
     // Once, in an hour; or at a time.
     try await report.schedule("trial", in: .seconds(3_600))
@@ -19,7 +19,7 @@ func fourWays() async throws {
 }
 
 func scheduleHandle() async throws {
-  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Schedules.md
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Scheduling.md
   let sales = try await report.schedule(
     "sales", cron: "0 8 * * mon-fri", timeZone: "Europe/Berlin", named: "report.sales")
   print(sales.receipt?.status ?? .unchanged, sales.receipt?.changed ?? [])
@@ -34,7 +34,7 @@ func scheduleHandle() async throws {
 }
 
 func scheduleDefinitions(_ client: NuvomClient) async throws {
-  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Schedules.md
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Scheduling.md
   let names = ["stock", "sales", "returns"]
   let definitions = try names.map { name in
     try report.scheduleDefinition(
@@ -46,7 +46,7 @@ func scheduleDefinitions(_ client: NuvomClient) async throws {
 }
 
 func scheduledHandler() {
-  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Schedules.md
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Scheduling.md
   let report = TaskDefinition("report") { (kind: String) in
     guard let schedule = JobContext.current?.schedule else { return "\(kind), asked for by hand" }
     return "\(kind) as of \(schedule.dueAtMilliseconds), for \(schedule.name)"
