@@ -51,6 +51,21 @@ func clientMulti(_ client: NuvomClient, _ job: LeasedJob, _ digest: [UInt8]) asy
   // end snippet
 }
 
+func clientScheduling(_ client: NuvomClient) async throws {
+  // snippet Sources/Client/NuvomClient/NuvomClient.docc/NuvomClient.md
+  let backup = Job(task: "backup", queue: "nightly")
+  let receipt = try await client.schedule(
+    Schedule("backup", .cron("30 2 * * *", timeZone: "Europe/Berlin"), job: backup))
+  print(receipt.status, receipt.dueAtMilliseconds ?? 0)
+
+  for try await status in client.schedules(ScheduleFilter(queue: "nightly")) where status.missed > 0 {
+    print(status.schedule.name, status.missed)
+  }
+  let wasThere = try await client.cancelSchedule(named: "backup")
+  // end snippet
+  _ = wasThere
+}
+
 func readmeJobs() async throws {
   // snippet README.md
   try await NuvomClient.withClient { client in

@@ -25,4 +25,19 @@ private struct PageReport: Codable, Sendable {
     }
     // end snippet
   }
+
+  func readmeSchedules(_ folder: String) async throws {
+    // snippet README.md
+    try await NuvomClient.withClient { _ in
+      // Once, in an hour.
+      try await checkPageTask.schedule(root: folder, page: "README.md", in: .seconds(3_600))
+      // Every five minutes.
+      try await checkPageTask.schedule(
+        root: folder, page: "CHANGELOG.md", every: .seconds(300), named: "check.changelog")
+      // At nine on working days in Berlin, in winter and in summer.
+      try await checkPageTask.schedule(
+        root: folder, page: "README.md", cron: "0 9 * * mon-fri", timeZone: "Europe/Berlin", named: "check.readme")
+    }
+    // end snippet
+  }
 #endif

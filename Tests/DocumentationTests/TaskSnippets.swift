@@ -30,6 +30,13 @@ func taskReference() async throws {
   _ = job
 }
 
+func taskSchedule() async throws {
+  let greet = TaskReference<Arguments<String>, String>("greet")
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/NuvomTasks.md
+  try await greet.schedule("Ada", cron: "0 9 * * mon-fri", timeZone: "Europe/Berlin", named: "greet.ada")
+  // end snippet
+}
+
 func taskHandler() {
   // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/NuvomTasks.md
   let resize = TaskDefinition("resize") { (path: String, widths: [Int]) in

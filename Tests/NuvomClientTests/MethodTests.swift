@@ -3,7 +3,7 @@ import MessagePack
 import Testing
 
 /// Calls one method, looks at what goes over the wire, and answers it.
-private func exchange<Result: Sendable>(
+func exchange<Result: Sendable>(
   _ wanted: String, _ result: MessageValue, location: SourceLocation = #_sourceLocation,
   _ body: @escaping @Sendable (NuvomClient) async throws -> Result
 ) async throws -> Result {

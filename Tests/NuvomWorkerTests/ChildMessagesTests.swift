@@ -15,6 +15,7 @@ struct ChildMessagesTests {
     job.queue = "q"
     job.headers = ["a": .text("é"), "b": .bytes([0xFF])]
     job.tags = ["x", "y"]
+    job.schedule = ScheduledFire(name: "nightly", dueAtMilliseconds: 1_800_000_000_000)
     let assignment = Assignment(job: LeasedJobMessage(job), timeLeft: .seconds(-1), trace: [:])
     guard case .run(let received) = try Self.sent(ChildOrder.run(assignment)) else {
       Issue.record("no order to run")

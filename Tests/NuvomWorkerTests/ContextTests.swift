@@ -2,6 +2,7 @@ import InMemoryTracing
 import Instrumentation
 import Metrics
 import MetricsTestKit
+import NuvomTestKit
 import NuvomWorker
 import Synchronization
 import Testing
@@ -33,6 +34,31 @@ struct ContextTests {
       #expect(try span(inner).parentSpanID == span(outer).spanID, "\(inner) below \(outer)")
       #expect(try span(inner).traceID == span(outer).traceID)
     }
+  }
+
+  @Test("The jobs of a schedule begin traces of their own, whoever made the schedule")
+  func scheduledTrace() async throws {
+    let tracer = Self.tracer
+    let task = TaskDefinition("traced by schedule") { (_: Int) in }
+    try await TestBroker.run { broker in
+      try await broker.withWorker(tasks: [task], middleware: [TracingMiddleware()]) {
+        try await withSpan("scheduling") { _ in
+          try await task.schedule(1, in: .seconds(1), named: "s")
+          // Beside it, a job that does carry the trace.
+          try await task.delay(1)
+        }
+        await broker.clock.advance(by: .seconds(1))
+        try await broker.drain()
+      }
+    }
+    let spans = tracer.finishedSpans
+    let scheduling = try #require(spans.first { $0.operationName == "scheduling" })
+    let made = try #require(spans.first { $0.operationName == "schedule traced by schedule" })
+    #expect(made.parentSpanID == scheduling.spanID)
+    let runs = spans.filter { $0.operationName == "run traced by schedule" }
+    #expect(runs.count == 2)
+    let fired = runs.filter { $0.attributes.get("nuvom.schedule") != nil }
+    #expect(fired.map(\.parentSpanID) == [nil] && fired.map { $0.traceID == scheduling.traceID } == [false])
   }
 
   /// A process has one backend of metrics.

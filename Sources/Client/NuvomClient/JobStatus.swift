@@ -67,6 +67,8 @@ public struct JobStatus: Hashable, Sendable {
   public var expiredLeases = 0
   /// How often in a row it was released with a delay; an attempt that fails, or a replay, begins anew.
   public var postponed = 0
+  /// The schedule that enqueued it, and for which due time; nil: it was enqueued by hand.
+  public var schedule: ScheduledFire?
   /// The last ten attempts that failed, oldest first.
   public var errors: [AttemptError] = []
 
@@ -103,6 +105,7 @@ extension MessageCursor {
       case "dead_reason": job.deadReason = try cursor.named(DeadReason.allCases, \.wireName)
       case "expired_leases": job.expiredLeases = try cursor.count()
       case "postponed": job.postponed = try cursor.count()
+      case "schedule": job.schedule = try cursor.scheduledFire()
       case "errors": job.errors = try cursor.attemptErrors()
       default: return false
       }

@@ -48,6 +48,8 @@ public struct LeasedJob: Leased, Hashable {
   public var headers: [String: HeaderValue] = [:]
   /// As enqueued.
   public var tags: [String] = []
+  /// The schedule that enqueued it, and for which due time; nil: it was enqueued by hand.
+  public var schedule: ScheduledFire?
 
   /// A delivery that no broker made, for the tests of a handler.
   public init(task: String = "", payload: [UInt8] = []) {
@@ -87,6 +89,7 @@ extension MessageCursor {
       case "payload": job.payload = try cursor.bytes()
       case "headers": job.headers = try cursor.headers()
       case "tags": job.tags = try cursor.tags()
+      case "schedule": job.schedule = try cursor.scheduledFire()
       default: return false
       }
       return true

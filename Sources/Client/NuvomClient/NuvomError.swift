@@ -36,9 +36,9 @@ public struct NuvomError: Error, Hashable, Sendable {
     public static let badParameters = Code(.badParameters)
     /// More elements, queues or waiting requests than allowed.
     public static let limitExceeded = Code(.limitExceeded)
-    /// There is no such job or queue, or it is gone.
+    /// There is no such job, queue or schedule, or it is gone.
     public static let notFound = Code(.notFound)
-    /// The job was already finished.
+    /// The job, or the schedule, was already finished.
     public static let finished = Code(.finished)
     /// The token is not the job's current one: stop working on it.
     public static let leaseLost = Code(.leaseLost)
@@ -50,6 +50,10 @@ public struct NuvomError: Error, Hashable, Sendable {
     public static let diskFull = Code(.diskFull)
     /// The request was repeated after a lost connection, too late for the broker to know whether it was done.
     public static let requestForgotten = Code(.requestForgotten)
+    /// The broker's system has no rules for a time zone of this name: install its time zone data, or correct the name.
+    public static let unknownTimeZone = Code(.unknownTimeZone)
+    /// A schedule has no due time between its start and its end.
+    public static let neverDue = Code(.neverDue)
     /// The credentials do not allow this.
     public static let unauthorized = Code(.unauthorized)
     /// The request names things that live in different partitions.

@@ -36,6 +36,16 @@ public struct QueueStatus: Hashable, Sendable {
   public var ackedPerSecond = 0.0
 }
 
+/// How many durations were how long.
+public struct Histogram: Hashable, Sendable {
+  /// The upper bound of each count but the last, rising.
+  public var bounds: [Duration] = []
+  /// How many were at most as long as the bound of the same index, and longer than the one before; the last: longer than all bounds.
+  public var counts: [UInt64] = []
+  /// All together.
+  public var sum = Duration.zero
+}
+
 /// The broker in numbers.
 public struct BrokerStatistics: Hashable, Sendable {
   /// The broker's version.
@@ -46,6 +56,8 @@ public struct BrokerStatistics: Hashable, Sendable {
   public var fsync = ""
   /// What happened to jobs, over all queues.
   public var totals = Totals()
+  /// How late the fires of schedules came since the broker started.
+  public var fireLateness = Histogram()
   /// All numbers by their names on the wire, also those that this version does not know: Protocol.md, stats.
   public var numbers: [String: UInt64] = [:]
 }
@@ -84,6 +96,7 @@ extension MessageCursor {
       switch key {
       case "version": statistics.version = try cursor.text()
       case "fsync": statistics.fsync = try cursor.text()
+      case "fire_lateness": statistics.fireLateness = try cursor.histogram()
       default:
         guard let number = cursor.readUInt() else { return false }
         if key == "uptime_ms" { statistics.uptime = Duration(wireMilliseconds: number) }
@@ -92,6 +105,20 @@ extension MessageCursor {
       return true
     }
     return statistics
+  }
+
+  private mutating func histogram() throws(UnexpectedResult) -> Histogram {
+    var histogram = Histogram()
+    try fields { key, cursor throws(UnexpectedResult) in
+      switch key {
+      case "le_ms": histogram.bounds = try cursor.elements { cursor throws(UnexpectedResult) in try cursor.duration() }
+      case "counts": histogram.counts = try cursor.elements { cursor throws(UnexpectedResult) in try cursor.number() }
+      case "sum_ms": histogram.sum = try cursor.duration()
+      default: return false
+      }
+      return true
+    }
+    return histogram
   }
 }
 

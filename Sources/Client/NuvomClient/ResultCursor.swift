@@ -78,6 +78,15 @@ extension MessageCursor {
     return value
   }
 
+  /// A string that is one of the values of a type.
+  mutating func named<Value: RawRepresentable<String>>() throws(UnexpectedResult) -> Value {
+    let text = try text()
+    guard let value = Value(rawValue: text) else {
+      throw UnexpectedResult(wanted: "a known name instead of \"\(text)\"")
+    }
+    return value
+  }
+
   mutating func bytes() throws(UnexpectedResult) -> [UInt8] {
     guard let value = readBytes() else { throw UnexpectedResult(wanted: "bytes") }
     return [UInt8](value)

@@ -41,7 +41,7 @@ public struct RequestFrame: Sendable {
     self.method = method
     self.changes =
       switch method {
-      case .enqueue, .ack, .nack, .release, .cancel, .multi: true
+      case .enqueue, .ack, .nack, .release, .cancel, .multi, .schedule, .scheduleTrigger, .scheduleDelete: true
       case .dequeue: settles
       default: false
       }

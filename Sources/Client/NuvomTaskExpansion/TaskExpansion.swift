@@ -136,6 +136,7 @@
           \(raw: memberAccess)func job(\(raw: parameterList(typeInTask, and: [options]))) throws -> NuvomTasks.Job {
             try self.definition.job(\(raw: inputOfParameters), options: nuvomOptions)
           }
+          \(raw: scheduleFunctions)
           @used
           @section("nuvom_tasks")
           private static let record: @convention(c) (Swift.UnsafeMutableRawPointer) -> Swift.Void = { tasks in
@@ -143,6 +144,36 @@
           }
         }
         """
+    }
+
+    /// One for each way in which a schedule is due.
+    private var scheduleFunctions: String {
+      let ways = [
+        (["atMillisecondsSince1970 nuvomTime: Swift.UInt64"], "atMillisecondsSince1970: nuvomTime"),
+        (["in nuvomDelay: Swift.Duration"], "in: nuvomDelay"),
+        (["every nuvomInterval: Swift.Duration"], "every: nuvomInterval"),
+        (
+          [
+            "cron nuvomExpression: Swift.String", "timeZone nuvomZone: Swift.String = \"UTC\"",
+            "gap nuvomGap: NuvomTasks.Schedule.GapPolicy = .shift",
+            "fold nuvomFold: NuvomTasks.Schedule.FoldPolicy = .first",
+          ], "cron: nuvomExpression, timeZone: nuvomZone, gap: nuvomGap, fold: nuvomFold"
+        ),
+      ]
+      let common = [
+        "named nuvomName: Swift.String? = nil",
+        "options nuvomOptions: NuvomTasks.ScheduleOptions = NuvomTasks.ScheduleOptions()",
+        "on nuvomClient: NuvomTasks.NuvomClient? = nil",
+      ]
+      return ways.map { parameters, arguments in
+        """
+        @discardableResult
+        \(memberAccess)func schedule(\(parameterList(typeInTask, and: parameters + common))) async throws -> NuvomTasks.ScheduleHandle<\(outputInTask)> {
+          try await self.definition.schedule(
+            \(inputOfParameters), \(arguments), named: nuvomName, options: nuvomOptions, on: nuvomClient)
+        }
+        """
+      }.joined(separator: "\n")
     }
 
     private var task: DeclSyntax {

@@ -9,7 +9,7 @@ public final class JobContext: Sendable {
   /// The job that the present Swift task runs, also in its child tasks.
   @TaskLocal public static var current: JobContext?
 
-  /// The delivery: id, queue, task, headers, tags.
+  /// The delivery: id, queue, task, headers, tags, schedule.
   public let job: LeasedJob
   /// When the attempt's timeout passes; nil: no limit.
   public let deadline: ContinuousClock.Instant?
@@ -34,6 +34,8 @@ public final class JobContext: Sendable {
   public var attempt: Int { job.attempt }
   /// How many attempts the job has.
   public var maximumAttempts: Int { job.maximumAttempts }
+  /// The schedule that enqueued the job, and for which of its due times; nil: it was enqueued by hand.
+  public var schedule: ScheduledFire? { job.schedule }
   /// Rises with every delivery of the broker, also across restarts: a database that remembers the highest it has seen can refuse a
   /// worker that lost its lease without knowing.
   public var token: LeaseToken { job.token }

@@ -48,26 +48,32 @@ extension EnqueueableTask {
   /// `NuvomClient.multi`. Carries the present trace and ``PropagatedContext``.
   /// - Throws: `EncodingError`; `BAD_PARAMS`.
   public func job(_ input: Input, options: JobOptions = JobOptions()) throws -> Job {
+    var trace: [String: HeaderValue] = [:]
+    if let context = ServiceContext.current {
+      InstrumentationSystem.instrument.inject(context, into: &trace, using: TraceHeaders())
+    }
+    var job = try job(input, headers: trace.merging(options.headers) { _, chosen in chosen })
+    job.start = options.start
+    job.expiry = options.expiry
+    job.uniqueKey = options.uniqueKey
+    return job
+  }
+
+  /// A job under the task's policy, with the present ``PropagatedContext`` beneath headers.
+  func job(_ input: Input, headers: [String: HeaderValue]) throws -> Job {
     let policy = reference.policy
     try policy.check()
     var arguments = ArgumentEncoder()
     try input.encode(to: &arguments)
     var job = Job(task: reference.name, queue: policy.queue, payload: arguments.payload)
-    job.headers = PropagatedContext.current.headers
-    if let context = ServiceContext.current {
-      InstrumentationSystem.instrument.inject(context, into: &job.headers, using: TraceHeaders())
-    }
-    job.headers.merge(options.headers) { _, chosen in chosen }
+    job.headers = PropagatedContext.current.headers.merging(headers) { _, chosen in chosen }
     job.tags = policy.tags
     job.priority = policy.priority
-    job.start = options.start
-    job.expiry = options.expiry
     job.maximumAttempts = policy.retries + 1
     job.backoff = policy.backoff
     job.timeout = policy.timeout
     job.lease = policy.lease
     job.retention = policy.retention
-    job.uniqueKey = options.uniqueKey
     return job
   }
 

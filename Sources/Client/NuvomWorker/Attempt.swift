@@ -66,12 +66,13 @@ final class Attempt: Sendable {
 }
 
 extension Logger {
-  /// A logger that says which job, attempt and task it is about.
+  /// A logger that says which job, attempt, task and schedule it is about.
   func about(_ job: LeasedJob) -> Logger {
     var logger = self
     logger[metadataKey: "job"] = "\(job.id)"
     logger[metadataKey: "task"] = "\(job.task)"
     logger[metadataKey: "attempt"] = "\(job.attempt)"
+    if let schedule = job.schedule { logger[metadataKey: "schedule"] = "\(schedule.name)" }
     return logger
   }
 }

@@ -95,7 +95,7 @@ public struct MetricsMiddleware: WorkerMiddleware {
   }
 }
 
-/// Makes each attempt a span of the trace that its producer began.
+/// Makes each attempt a span of the trace that its producer began, or of a new one if it has none, as the job of a schedule.
 public struct TracingMiddleware: WorkerMiddleware {
   /// Nothing to set.
   public init() {}
@@ -109,6 +109,7 @@ public struct TracingMiddleware: WorkerMiddleware {
       span.attributes["messaging.destination.name"] = context.job.queue
       span.attributes["messaging.message.id"] = "\(context.id)"
       span.attributes["nuvom.attempt"] = context.attempt
+      if let schedule = context.schedule { span.attributes["nuvom.schedule"] = schedule.name }
       return try await next()
     }
   }

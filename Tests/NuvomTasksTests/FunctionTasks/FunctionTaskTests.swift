@@ -91,6 +91,18 @@
       #expect(try resizeTask.with { $0.priority = 1 }.job(.init("p", sharp: true)).priority == 1)
     }
 
+    @Test("A schedule's job is called by the function's own labels, also those that schedules have")
+    func schedules() throws {
+      let schedule = try everyTask.scheduleDefinition(.init(in: 1, named: "x"), times: .every(.seconds(5)), named: "s")
+      #expect(schedule.name == "s" && schedule.times == .every(.seconds(5)) && schedule.job.task == "every")
+      #expect(try payload(schedule.job) == ["args": [], "kwargs": ["in": 1, "named": "x"]])
+      // That this compiles is the test: nobody calls it.
+      _ = {
+        try await everyTask.schedule(in: 1, named: "x", in: .seconds(5), named: "s")
+        try await everyTask.schedule(in: 1, named: "x", every: .seconds(5), named: "s")
+      }
+    }
+
     @Test("Inputs for map are made by the function's labels")
     func inputs() throws {
       func accepted<Task: EnqueueableTask>(_ task: Task, _ inputs: [Task.Input]) throws -> [MessageValue] {
@@ -110,7 +122,8 @@
     @Test("Tasks are found without being registered, each once, also private, static and actors' ones")
     func linked() async throws {
       let names = [
-        "area", "deep", "definition", "hidden", "hooked", "images.resize", "keep", "labelledFirst", "map", "nothing",
+        "area", "deep", "definition", "every", "hidden", "hooked", "images.resize", "keep", "labelledFirst", "map",
+        "nothing",
         "onMainActor", "plainSum", "repeat", "show", "throwing", "unused",
       ]
       // Other tests of the same executable have tasks, too.

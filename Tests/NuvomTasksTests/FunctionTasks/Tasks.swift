@@ -41,6 +41,10 @@
   @NuvomTask
   func definition(input: Int, on: Int) -> Int { input - on }
 
+  /// With the labels of schedules' functions.
+  @NuvomTask
+  func every(in: Int, named name: String) -> String { "\(`in`) \(name)" }
+
   @NuvomTask(
     "hooked", beforeJob: { Hooks.told.withLock { $0.append("before") } },
     afterJob: { (count: Int) in Hooks.told.withLock { $0.append("after \(count)") } },

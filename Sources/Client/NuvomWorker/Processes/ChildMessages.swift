@@ -78,6 +78,8 @@ struct LeasedJobMessage: Codable, Sendable {
   private let payload: [UInt8]
   private let headers: [String: HeaderMessage]
   private let tags: [String]
+  private let schedule: String?
+  private let scheduleDue: UInt64?
 
   init(_ job: LeasedJob) {
     id = job.id.rawValue
@@ -92,6 +94,8 @@ struct LeasedJobMessage: Codable, Sendable {
     payload = job.payload
     headers = job.headers.mapValues(HeaderMessage.init)
     tags = job.tags
+    schedule = job.schedule?.name
+    scheduleDue = job.schedule?.dueAtMilliseconds
   }
 
   var job: LeasedJob {
@@ -106,6 +110,7 @@ struct LeasedJobMessage: Codable, Sendable {
     job.queue = queue
     job.headers = headers.mapValues(\.value)
     job.tags = tags
+    if let schedule, let scheduleDue { job.schedule = ScheduledFire(name: schedule, dueAtMilliseconds: scheduleDue) }
     return job
   }
 }
