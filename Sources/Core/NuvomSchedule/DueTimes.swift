@@ -203,10 +203,12 @@ extension ZoneRules {
         : DueTime(seconds: instants.first, oddity: .firstOfFold)
     }
     guard gap == .shift else { return nil }
-    // The first transition that jumps over it.
+    // The first transition that jumps over it: there is one, since clocks show less long before and more long after.
     var period = period(at: local - Self.widestShift)
-    while period.localEnd <= local || self.period(at: period.end).localStart <= local, period.end < Self.farthest {
-      period = self.period(at: period.end)
+    while period.end < Self.farthest {
+      let next = self.period(at: period.end)
+      if period.localEnd <= local, local < next.localStart { break }
+      period = next
     }
     return DueTime(seconds: period.end, oddity: .shiftedFromGap)
   }
