@@ -8,6 +8,13 @@ extension ScheduleBody {
   ///
   /// `stamp` is what an interval's due times are counted from, and the one due time of `after`.
   func due(after floor: Int64, stamp: Int64, zones: borrowing ZoneTable) -> Int64? {
+    var rules: ZoneRules?
+    if case .cron(_, let zone, _, _) = times { rules = zones.rules(zone) }
+    return due(after: floor, stamp: stamp, rules: rules)
+  }
+
+  /// The same, with the rules of the zone of a cron expression.
+  func due(after floor: Int64, stamp: Int64, rules: ZoneRules?) -> Int64? {
     let floor = max(floor, startMilliseconds.map { Int64($0) - 1 } ?? .min)
     let due: Int64?
     switch times {
@@ -15,8 +22,8 @@ extension ScheduleBody {
     case .after: due = stamp > floor ? stamp : nil
     case .every(let interval):
       due = floor < stamp ? stamp : stamp + ((floor - stamp) / interval + 1) * interval
-    case .cron(let expression, let zone, let gap, let fold):
-      guard let rules = zones.rules(zone) else {
+    case .cron(let expression, _, let gap, let fold):
+      guard let rules else {
         preconditionFailure("the broker gives the rules of every zone that schedules name before they are asked")
       }
       // A due time is a whole second, so what is after `floor` is after its second.
@@ -58,6 +65,15 @@ extension ScheduleBody {
   /// How long after its due time a fire comes.
   var jitterOffset: Int64 {
     jitterMilliseconds == 0 ? 0 : Int64(jitter(of: name, windowMilliseconds: jitterMilliseconds))
+  }
+
+  /// The fields that say what due times are counted from.
+  var countedFrom: UInt32 {
+    switch times {
+    case .at, .cron: 0
+    case .after: ScheduleField.after.bit
+    case .every: ScheduleField.every.bit | ScheduleField.start.bit
+    }
   }
 
   /// What the due times of a definition that is new, or has new times, are counted from.

@@ -41,16 +41,16 @@ extension Engine {
   /// Whether a definition has no due time, by its own start and end. One that exists already, and is over, is not refused.
   private func isNeverDue(_ schedule: NewSchedule) -> Bool {
     if let start = schedule.startMilliseconds, let end = schedule.endMilliseconds, start > end { return true }
-    guard find(schedule: schedule.name) == nil else { return false }
-    let now = UInt64(max(0, self.now.wallMilliseconds))
-    let once: UInt64?
-    switch schedule.times {
-    case .at(let milliseconds): once = milliseconds
-    case .after(let milliseconds): once = now + milliseconds
-    case .every, .cron: once = nil
-    }
-    guard let once else { return schedule.endMilliseconds.map { $0 < now } ?? false }
-    return once < schedule.startMilliseconds ?? 0 || once > schedule.endMilliseconds ?? .max
+    guard schedule.startMilliseconds != nil || schedule.endMilliseconds != nil, find(schedule: schedule.name) == nil
+    else { return false }
+    // Names have no numbers yet, and the due times ask for none of them.
+    var rules: ZoneRules?
+    if case .cron(_, let zone, _, _) = schedule.times { rules = zones.rules(of: zone) }
+    let now = self.now.wallMilliseconds
+    scratch.removeAll()
+    ScheduleBody.write(schedule, queue: 0, task: 0, zone: 0, created: now, updated: now, to: scratch)
+    guard let new = ScheduleBody(scratch.bytes) else { preconditionFailure("what was written can be read") }
+    return new.due(after: new.floor(at: now), stamp: new.stamp(at: now), rules: rules) == nil
   }
 
   private func define(_ schedule: NewSchedule) -> ScheduleReceipt {
@@ -86,23 +86,25 @@ extension Engine {
     return ScheduleReceipt(status: .updated, changed: changed, dueMilliseconds: next)
   }
 
-  /// From when an updated schedule goes on.
+  /// From when an updated schedule goes on. One that is over, and stays so, keeps the time since when it is.
   private func times(
     of new: ScheduleBody, replacing record: ScheduleRecord, changed: UInt32
   ) -> (stamp: Int64, next: Int64?) {
-    let now = self.now.wallMilliseconds
     if new.maximumFires > 0, record.fired >= new.maximumFires { return (record.stamp, nil) }
-    if changed & ScheduleField.timesMask != 0 {
-      let stamp = new.stamp(at: now)
-      return (stamp, new.due(after: max(record.last, new.floor(at: now)), stamp: stamp, zones: zones))
-    }
-    if record.next != ScheduleRecord.none { return (record.stamp, record.next) }
-    // Over, and now it may fire more often: an interval's due times go on where they ended.
+    if changed & ScheduleField.timesMask == 0, record.next != ScheduleRecord.none { return (record.stamp, record.next) }
+    let now = self.now.wallMilliseconds
+    let stamp = changed & new.countedFrom == 0 ? kept(record, new, now) : new.stamp(at: now)
+    let next = new.due(after: max(record.last, new.floor(at: now)), stamp: stamp, zones: zones)
+    return (next == nil && record.state == .finished ? record.stamp : stamp, next)
+  }
+
+  /// What the due times of an updated schedule are counted from, if that did not change: they go on in the same rhythm.
+  private func kept(_ record: ScheduleRecord, _ new: ScheduleBody, _ now: Int64) -> Int64 {
     switch new.times {
-    case .at, .after: return (record.stamp, nil)
-    case .every, .cron:
-      let stamp = max(record.last, 0)
-      return (stamp, new.due(after: max(record.last, now - 1), stamp: stamp, zones: zones))
+    case .at, .cron: now
+    case .after: record.next != ScheduleRecord.none ? record.next : max(record.last, 0)
+    case .every:
+      record.state != .finished ? record.stamp : record.last == ScheduleRecord.none ? new.stamp(at: now) : record.last
     }
   }
 

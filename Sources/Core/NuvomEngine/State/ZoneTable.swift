@@ -11,8 +11,17 @@ final class ZoneTable {
   private var rules: [ZoneRules?] = []
   /// Rules that were given of zones that no schedule has named.
   private var known: [[UInt8]: ZoneRules] = [:]
-  /// Zones whose rules have changed, and the schedule from which on the due times are still those of the old ones.
-  var sweeps: [(zone: UInt32, from: UInt32)] = []
+  /// Zones whose rules have changed, while due times are found anew.
+  var sweeps: [Sweep] = []
+
+  /// A walk over the schedules after the rules of a zone have changed.
+  struct Sweep {
+    let zone: UInt32
+    /// Of the new rules.
+    let fingerprint: UInt64
+    /// The schedule from which on the due times are still those of the old rules.
+    var from: UInt32 = 0
+  }
 
   init(hash: ByteHash) {
     names = NameTable(maximum: Int(UInt16.max), hash: hash)
@@ -29,7 +38,7 @@ final class ZoneTable {
     return true
   }
 
-  /// Takes rules of a zone. Those of a zone with a number must have its fingerprint, or `change` is to follow.
+  /// Takes rules of a zone. Those of a zone with a number must have its fingerprint, or a sweep is to follow.
   func take(_ name: BorrowedBytes, _ zoneRules: ZoneRules) {
     if let number = names.find(name) { rules[Int(number)] = zoneRules } else { known[Array(name)] = zoneRules }
   }
