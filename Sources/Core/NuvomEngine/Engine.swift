@@ -61,7 +61,8 @@ public final class Engine {
     var diskRoom = Int.max
     /// Where the next purge goes on looking for delayed jobs.
     var purgeCursor: UInt32 = 0
-    var isOverMemory = false
+    /// Whether the memory limit is exceeded; nil until somebody asks in this turn.
+    var isOverMemory: Bool?
     /// Queues with waiting dequeues in which a job became ready, or jobs that have finished for which fires waited.
     var hasWakes = false
     var scheduleTotals = ScheduleTotals()
@@ -144,7 +145,7 @@ public final class Engine {
   }
 
   /// Bytes of the engine's own blocks: what the memory limit is about. The names of time zones, of which there are some hundreds at most, are
-  /// left out: this is asked in each turn.
+  /// left out: this is asked in most turns.
   public var memoryBytes: Int {
     jobs.bytes + arena.bytes + queueNames.bytes + taskNames.bytes + queues.bytes + readyLists.bytes + keys.bytes
       + keyIndex.bytes + clients.bytes + clientIndex.bytes + answers.bytes + bootTimers.bytes + wallTimers.bytes
@@ -179,7 +180,21 @@ public final class Engine {
       scalars.pointee.isTurnLogged = false
     }
     scalars.pointee.diskRoom = diskRoom
-    scalars.pointee.isOverMemory = memoryBytes > configuration.memoryLimit
+    scalars.pointee.isOverMemory = nil
+  }
+
+  /// Whether more memory is taken than is allowed, as it was when this was first asked in the turn.
+  @inline(__always)
+  var isOverMemory: Bool {
+    if let isOver = scalars.pointee.isOverMemory { return isOver }
+    return weighMemory()
+  }
+
+  @inline(never)
+  private func weighMemory() -> Bool {
+    let isOver = memoryBytes > configuration.memoryLimit
+    scalars.pointee.isOverMemory = isOver
+    return isOver
   }
 
   /// When the engine must be called though nobody asks: on the boot clock, and on the wall clock.

@@ -92,7 +92,7 @@ extension Engine {
   /// Whether the budgets allow so many bytes and jobs more.
   @inline(__always)
   func budgetRefusal(bytes: Int, jobs count: Int) -> Answer? {
-    if scalars.pointee.isOverMemory { return .refused(.memoryFull, retryAfterMilliseconds: 1_000) }
+    if isOverMemory { return .refused(.memoryFull, retryAfterMilliseconds: 1_000) }
     if bytes > 1 << 20, memoryBytes + bytes > configuration.memoryLimit {
       return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
     }

@@ -34,7 +34,7 @@ extension Engine {
   /// Keeps how far workers are. No event comes of it: nothing durable changes.
   private func takeReports(_ request: borrowing Request, into outcome: inout Outcome) -> Answer {
     // What is kept counts to the budget. To be refused harms no job: its lease and its settlement do not need it.
-    if scalars.pointee.isOverMemory || !progress.hasRoom(for: request.reports.count) {
+    if isOverMemory || !progress.hasRoom(for: request.reports.count) {
       return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
     }
     let first = outcome.refusals.count
