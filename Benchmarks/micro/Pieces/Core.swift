@@ -1,6 +1,7 @@
 import MessagePack
 import NuvomEngine
 import NuvomModel
+import NuvomSchedule
 import NuvomWAL
 import NuvomWire
 
@@ -92,6 +93,26 @@ final class Core {
     job.payload = payload.borrowed
     job.start = start
     for _ in 0..<jobs { request.jobs.append(job) }
+  }
+
+  /// Makes the zone UTC known; returns its name.
+  func takeUTC() throws -> Bytes {
+    let name = Bytes(Array("UTC".utf8))
+    inTurn { engine.take(.utc, ofZone: name.borrowed) }
+    return name
+  }
+
+  func prepareSchedule(_ request: inout Request, name: Bytes, _ times: ScheduleTimes) {
+    request.removeAll()
+    request.id = RequestID(rawValue: request.id.rawValue + 1)
+    request.method = .schedule
+    var schedule = NewSchedule()
+    schedule.name = name.borrowed
+    schedule.times = times
+    schedule.job.queue = queue.borrowed
+    schedule.job.task = queue.borrowed
+    schedule.job.payload = payload.borrowed
+    request.schedules.append(schedule)
   }
 
   func prepareDequeue(_ request: inout Request, maximum: Int) {

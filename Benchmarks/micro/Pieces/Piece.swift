@@ -4,7 +4,7 @@ public struct Piece: Sendable {
   /// something else was measured.
   public typealias Run = (Int) throws -> Void
 
-  /// Unique among the pieces; `codec-…`, `engine-…`, `timers-…`, `table-…`, `log-…`, `snapshot-…` or `path-…`.
+  /// Unique among the pieces; `codec-…`, `engine-…`, `schedule-…`, `timers-…`, `table-…`, `log-…`, `snapshot-…` or `path-…`.
   public let name: String
   /// What one repetition is.
   public let summary: String
@@ -25,7 +25,7 @@ public struct Piece: Sendable {
   }
 
   /// All pieces, in the order in which a job meets them.
-  public static let all = codec + engine + memory + log + snapshots + path
+  public static let all = codec + engine + schedules + memory + log + snapshots + path
 
   /// Repetitions of pieces that are about many jobs each.
   static let few = 100..<900
