@@ -167,7 +167,7 @@ let package = Package(
     // Tests: one target a module, and those of the whole.
     tests("MessagePackTests", ["MessagePack", "CMessagePack", "SeededNumbers"]),
     tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
-    tests("NuvomScheduleTests", ["NuvomSchedule", "SeededNumbers"], exclude: ["fixtures", "oracle"]),
+    tests("NuvomScheduleTests", ["NuvomSchedule", "NuvomModel", "SeededNumbers"], exclude: ["fixtures", "oracle"]),
     tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel", "SeededNumbers"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),

@@ -1,3 +1,4 @@
+import NuvomModel
 import NuvomSchedule
 import SeededNumbers
 import Testing

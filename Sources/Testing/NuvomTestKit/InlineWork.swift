@@ -43,7 +43,7 @@ private struct InlineLink: ClientLink {
   func perform(_ frame: RequestFrame) async throws -> [UInt8] {
     let result = try await link.perform(frame)
     switch frame.method {
-    case .enqueue, .multi, .deadReplay, .resume: try await runReady()
+    case .enqueue, .multi, .deadReplay, .resume, .schedule, .scheduleResume, .scheduleTrigger: try await runReady()
     default: break
     }
     return result

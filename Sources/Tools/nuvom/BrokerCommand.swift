@@ -48,6 +48,8 @@ struct BrokerCommand: AsyncParsableCommand {
       try await group.run()
     } catch let error as StorageError {
       throw error
+    } catch let error as ZoneError {
+      throw Failure(.configuration, error.description)
     } catch let error as IOError {
       throw cannotListen(configuration, String(cString: strerror(error.errnoCode)))
     } catch is SocketAddressError.UnknownHost {

@@ -3,11 +3,20 @@ import NuvomSchedule
 
 // When a schedule is due. Asked only when deciding: what comes of it is in the event, so a replay asks no zone rules.
 
+extension Engine {
+  /// The first due time of a definition after `floor` (`ScheduleBody.due`), by the rules of its zone as they are now.
+  func due(_ content: ScheduleBody, after floor: Int64, stamp: Int64) -> Int64? {
+    var rules: ZoneRules?
+    if case .cron(_, let zone, _, _) = content.times { rules = zones.rules(zone) }
+    return content.due(after: floor, stamp: stamp, rules: rules)
+  }
+}
+
 extension ScheduleBody {
   /// The first due time after `floor`, all in milliseconds of the wall clock; nil if there is none.
   ///
-  /// `stamp` is what an interval's due times are counted from, and the one due time of `after`.
-  func due(after floor: Int64, stamp: Int64, zones: borrowing ZoneTable) -> Int64? {
+  /// `stamp` is what an interval's due times are counted from, and the one due time of `after`; `rules` are those of a cron expression's zone.
+  func due(after floor: Int64, stamp: Int64, rules: ZoneRules?) -> Int64? {
     let floor = max(floor, startMilliseconds.map { Int64($0) - 1 } ?? .min)
     let due: Int64?
     switch times {
@@ -15,8 +24,8 @@ extension ScheduleBody {
     case .after: due = stamp > floor ? stamp : nil
     case .every(let interval):
       due = floor < stamp ? stamp : stamp + ((floor - stamp) / interval + 1) * interval
-    case .cron(let expression, let zone, let gap, let fold):
-      guard let rules = zones.rules(zone) else {
+    case .cron(let expression, _, let gap, let fold):
+      guard let rules else {
         preconditionFailure("the broker gives the rules of every zone that schedules name before they are asked")
       }
       // A due time is a whole second, so what is after `floor` is after its second.

@@ -37,13 +37,13 @@ extension Engine {
       due = last
       missed = UInt32(clamping: count)
     }
-    var next = content.due(after: due, stamp: record.pointee.stamp, zones: zones)
+    var next = self.due(content, after: due, stamp: record.pointee.stamp)
     while let following = next, steps < Self.stepLimit, content.misfire == .all ? due < earliest : following <= passed {
       lastMissed = due
       due = following
       missed += 1
       steps += 1
-      next = content.due(after: due, stamp: record.pointee.stamp, zones: zones)
+      next = self.due(content, after: due, stamp: record.pointee.stamp)
     }
     if steps == Self.stepLimit {
       return self.record(.firesMissed(slot: slot, count: missed, last: lastMissed, next: due))
@@ -169,8 +169,7 @@ extension Engine {
       let record = schedules.pointer(slot).pointee
       let content = body(ofSchedule: slot)
       guard case .cron(_, sweep.zone, _, _) = content.times, record.next != ScheduleRecord.none else { continue }
-      let next = content.due(
-        after: max(record.last, content.updatedMilliseconds - 1), stamp: record.stamp, zones: zones)
+      let next = due(content, after: max(record.last, content.updatedMilliseconds - 1), stamp: record.stamp)
       if next != record.next { self.record(.scheduleMoved(slot: slot, next: next)) }
     }
     return true

@@ -38,19 +38,20 @@ extension Engine {
     return nil
   }
 
-  /// Whether a definition has no due time, by its own start and end. One that exists already, and is over, is not refused.
+  /// Whether a definition has no due time. One that exists already, and is over, is not refused.
   private func isNeverDue(_ schedule: NewSchedule) -> Bool {
-    if let start = schedule.startMilliseconds, let end = schedule.endMilliseconds, start > end { return true }
-    guard find(schedule: schedule.name) == nil else { return false }
-    let now = UInt64(max(0, self.now.wallMilliseconds))
-    let once: UInt64?
-    switch schedule.times {
-    case .at(let milliseconds): once = milliseconds
-    case .after(let milliseconds): once = now + milliseconds
-    case .every, .cron: once = nil
-    }
-    guard let once else { return schedule.endMilliseconds.map { $0 < now } ?? false }
-    return once < schedule.startMilliseconds ?? 0 || once > schedule.endMilliseconds ?? .max
+    let (start, end) = (schedule.startMilliseconds, schedule.endMilliseconds)
+    if start == nil, end == nil { return false }
+    if let start, let end, start > end { return true }
+    if find(schedule: schedule.name) != nil { return false }
+    // Its names have no numbers yet, which are not asked for here. The zone's rules are found by its name.
+    var rules: ZoneRules?
+    if case .cron(_, let zone, _, _) = schedule.times { rules = zones.rules(of: zone) }
+    scratch.removeAll()
+    ScheduleBody.write(schedule, queue: 0, task: 0, zone: 0, created: 0, updated: 0, to: scratch)
+    guard let content = ScheduleBody(scratch.bytes) else { preconditionFailure("what was written can be read") }
+    let now = self.now.wallMilliseconds
+    return content.due(after: content.floor(at: now), stamp: content.stamp(at: now), rules: rules) == nil
   }
 
   private func define(_ schedule: NewSchedule) -> ScheduleReceipt {
@@ -68,7 +69,7 @@ extension Engine {
     guard let new = ScheduleBody(scratch.bytes) else { preconditionFailure("what was written can be read") }
     guard let slot = existing else {
       let stamp = new.stamp(at: now)
-      let next = new.due(after: new.floor(at: now), stamp: stamp, zones: zones)
+      let next = due(new, after: new.floor(at: now), stamp: stamp)
       guard let (slot, generation) = schedules.allocate() else {
         preconditionFailure("the memory limit is reached before 2^30 schedules")
       }
@@ -94,7 +95,7 @@ extension Engine {
     if new.maximumFires > 0, record.fired >= new.maximumFires { return (record.stamp, nil) }
     if changed & ScheduleField.timesMask != 0 {
       let stamp = new.stamp(at: now)
-      return (stamp, new.due(after: max(record.last, new.floor(at: now)), stamp: stamp, zones: zones))
+      return (stamp, due(new, after: max(record.last, new.floor(at: now)), stamp: stamp))
     }
     if record.next != ScheduleRecord.none { return (record.stamp, record.next) }
     // Over, and now it may fire more often: an interval's due times go on where they ended.
@@ -102,7 +103,7 @@ extension Engine {
     case .at, .after: return (record.stamp, nil)
     case .every, .cron:
       let stamp = max(record.last, 0)
-      return (stamp, new.due(after: max(record.last, now - 1), stamp: stamp, zones: zones))
+      return (stamp, due(new, after: max(record.last, now - 1), stamp: stamp))
     }
   }
 
