@@ -140,7 +140,10 @@ extension ProgramTests {
         (["create", "a", "--task", "t"], "say when: --at, --in, --every or --cron"),
         (["create", "a", "--task", "t", "--in", "5s", "--every", "5s"], "contradict each other"),
         (["create", "a", "--task", "t", "--cron", "61 * * * *"], "minute"),
-        (["create", "a", "--task", "t", "--cron", "* * * * *", "--timezone", "Europe/Berlim"], "UNKNOWN_TIME_ZONE"),
+        (
+          ["create", "a", "--task", "t", "--cron", "* * * * *", "--timezone", "Europe/Berlim"],
+          "nuvom: a: the broker's system has no rules"
+        ),
         (["create", "a", "--task", "t", "--cron", "* * * * *", "--end", "2020-01-01T00:00:00Z"], "NEVER_DUE"),
         (["create", "a", "--task", "t", "--every", "5s", "--dst-gap", "skip"], "--dst-gap and --dst-fold are for"),
         (["create", "a", "--task", "t", "--every", "5s", "--timezone", "UTC"], "there is neither"),
@@ -195,6 +198,20 @@ extension ProgramTests {
         #expect(load["schedules_by_minute"]?[1_439] == 0 && load["schedules_by_minute"]?[1_440] == nil)
       }
       #expect(try say(["load", "--date", "2099-06-01"]).contains(/07:00 +2 +2\n/))
+    }
+
+    @Test("What a preview foretells is what the broker reckons, jitter included")
+    func foretold() throws {
+      for (number, cron) in ["0 0 1 1 *", "30 2 L 3 *", "15 4 29 2 *", "0 3 15W 6 *", "1 2 * 10 sun#5"].enumerated() {
+        let zone = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"][number % 4]
+        let definition = ["--cron", cron, "--timezone", zone, "--jitter", "1d"]
+        let created = try broker.ask(["schedule", "create", "s\(number)", "--task", "t"] + definition)
+        let shown = try broker.ask(["schedule", "show", "s\(number)"])
+        let due = try broker.ask(["schedule", "preview", "--name", "s\(number)", "--count", "1"] + definition)["due"]?[
+          0]
+        #expect(due?["due_at_ms"] == created["due_at_ms"] && due?["due_at_ms"] == shown["due_at_ms"], "\(cron)")
+        #expect(due?["fires_at_ms"] == shown["fires_at_ms"] && shown["fires_at_ms"] != shown["due_at_ms"], "\(cron)")
+      }
     }
 
     @Test("No scheduler need run: the command says so, and what is due next, and has none of its options")

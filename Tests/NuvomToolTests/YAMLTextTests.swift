@@ -28,6 +28,13 @@ import Testing
   }
 
   @Test(
+    "A tag that would make something else of a word is refused", arguments: ["!!int \"5\"", "[!!binary aGk=]", "!x 5"])
+  func tags(_ text: String) throws {
+    let node = try #require(try YAMLText.read(text))
+    #expect(throws: FileProblem.self) { try YAMLText.value(node) }
+  }
+
+  @Test(
     "What is no YAML is refused with its line, and what everybody meets with a hint",
     arguments: [
       ("a: 1\ncron: */5 * * * *\n", 2, "into quotes"), ("a: 1\ncron: @daily\n", 2, "into quotes"),

@@ -28,8 +28,9 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
     let (isDryRun, deletes) = (dryRun, deleteOthers)
     let results = try await client.withClient { client in
       let named = Set(definitions.map(\.name))
-      var others: [String] = []
-      try await client.eachSchedule(filter) { if !named.contains($0.schedule.name) { others.append($0.schedule.name) } }
+      let others = try await client.gatherSchedules(filter, into: [String]()) { others, status in
+        if !named.contains(status.schedule.name) { others.append(status.schedule.name) }
+      }.sorted()
       if isDryRun {
         let present = try await client.definitions(of: definitions.map(\.name))
         return ScheduleDifference(definitions, present: present, others: others, now: now).results(deletes: deletes)
@@ -41,7 +42,6 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
           receipts[schedule.name] = receipt
         }
       }
-      others.sort()
       if deletes {
         for first in stride(from: 0, to: others.count, by: 10_000) {
           let refused = try await client.deleteSchedules(Array(others[first..<min(first + 10_000, others.count)]))

@@ -243,22 +243,3 @@ extension ScheduleReceipt {
     return "\(Output.printable(schedule.name)) \(status.rawValue)\(what), \(due)"
   }
 }
-
-extension NuvomClient {
-  /// Creates or updates up to 10 000 schedules, all or none, with a receipt for each.
-  /// - Throws: ``Failure`` that names the schedule that is refused, and what of it.
-  func define(_ schedules: [Schedule]) async throws -> [ScheduleReceipt] {
-    do {
-      return try await schedule(schedules)
-    } catch let error as NuvomError {
-      // The field is `schedules[7]` or `schedules[7].cron`: people know a schedule by its name.
-      guard let place = error.field?.firstMatch(of: /^schedules\[([0-9]+)\]\.?(.*)$/)?.output, let index = Int(place.1),
-        schedules.indices.contains(index)
-      else { throw error }
-      let field = place.2.isEmpty ? "" : "; field \(place.2)"
-      throw Failure(
-        ExitStatus(error.code), "\(Output.printable(schedules[index].name)): \(error.message)\(field)",
-        code: error.code.rawValue)
-    }
-  }
-}

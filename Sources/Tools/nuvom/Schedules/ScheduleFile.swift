@@ -1,4 +1,3 @@
-import Foundation
 import MessagePack
 import NuvomClient
 import NuvomCommandLine

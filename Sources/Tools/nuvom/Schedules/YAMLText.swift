@@ -1,4 +1,3 @@
-import Foundation
 import MessagePack
 import NuvomCommandLine
 import Yams
@@ -30,7 +29,7 @@ enum YAMLText {
   /// What a node means: maps with texts as keys, arrays, and words by the rules of YAML 1.2's core schema.
   static func value(_ node: Node) throws(FileProblem) -> MessageValue {
     switch node {
-    case .scalar(let scalar): return value(scalar)
+    case .scalar(let scalar): return try value(scalar)
     case .sequence(let sequence):
       var values: [MessageValue] = []
       for element in sequence { values.append(try value(element)) }
@@ -44,11 +43,15 @@ enum YAMLText {
     }
   }
 
-  private static func value(_ scalar: Node.Scalar) -> MessageValue {
+  private static func value(_ scalar: Node.Scalar) throws(FileProblem) -> MessageValue {
     let text = scalar.string
-    if scalar.tag.description.hasSuffix(":str") && scalar.style == .plain || scalar.style != .plain {
-      return .string(text)
+    switch scalar.tag.rawValue {
+    case "", "!": break
+    case Tag.Name.str.rawValue: return .string(text)
+    default:
+      throw FileProblem(line: scalar.mark?.line, message: "the tag of `\(text)` is not known here; leave it out")
     }
+    if scalar.style != .plain { return .string(text) }
     switch text {
     case "", "~", "null", "Null", "NULL": return .null
     case "true", "True", "TRUE": return .bool(true)
