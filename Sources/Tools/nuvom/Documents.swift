@@ -184,12 +184,12 @@ extension Histogram {
     ]
   }
 
-  /// How many there were of what, and how long they were, in one line.
-  func words(of what: String) -> String {
-    let total = counts.reduce(0, +)
-    if total == 0 { return "0 \(what)" }
-    let slices = zip(bounds, counts).filter { $0.1 > 0 }.map { "\($0.1) up to \(DurationText.write($0.0))" }
-    let longer = counts.count > bounds.count ? counts[bounds.count] : 0
-    return "\(total) \(what): " + (slices + (longer > 0 ? ["\(longer) longer"] : [])).joined(separator: ", ")
+  /// How many were how long, in one line.
+  var words: String {
+    let within = zip(bounds, counts).filter { $0.1 > 0 }.map { "\($0.1) up to \(DurationText.write($0.0))" }
+    let beyond = zip(counts.dropFirst(bounds.count), bounds.suffix(1)).filter { $0.0 > 0 }
+      .map { "\($0.0) above \(DurationText.write($0.1))" }
+    let all = within + beyond
+    return all.isEmpty ? "-" : all.joined(separator: ", ")
   }
 }

@@ -38,7 +38,7 @@ struct StatsCommand: AsyncParsableCommand {
       statistics.document,
       Output.pairs(
         [("version", statistics.version), ("fsync", statistics.fsync)] + numbers
-          + [("fire_lateness", statistics.fireLateness.words(of: "fires"))]))
+          + [("fire_lateness", statistics.fireLateness.words)]))
   }
 }
 
