@@ -69,6 +69,9 @@ extension ScheduleBody {
     jitterMilliseconds == 0 ? 0 : Int64(jitter(of: name, windowMilliseconds: jitterMilliseconds))
   }
 
+  /// When the fire of a due time should come. Of a time that was past when the schedule was defined: then.
+  func fireTime(of due: Int64) -> Int64 { max(due + jitterOffset, updatedMilliseconds) }
+
   /// What the due times of a definition that is new, or has new times, are counted from.
   func stamp(at now: Int64) -> Int64 {
     switch times {

@@ -83,12 +83,12 @@ extension Engine {
       }
     }
     let isLast = content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
-    let offset = content.jitterOffset
+    let expected = content.fireTime(of: due.milliseconds)
     let queue = content.queue
     self.record(
       .fired(
         slot: due.slot, newJob(), due: due.milliseconds, next: isLast ? nil : due.next, missed: due.missed))
-    scalars.pointee.lateness.add(microseconds: now.wall - (due.milliseconds + offset) * 1_000)
+    scalars.pointee.lateness.add(microseconds: now.wall - expected * 1_000)
     waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
   }
 
@@ -136,11 +136,7 @@ extension Engine {
 
   /// The names of zones that a schedule is in: the broker is to give their rules (`take`) before the first turn after recovery.
   public var zonesInUse: [String] {
-    var used: Set<UInt16> = []
-    schedules.forEachLive { slot in
-      if case .cron = body(ofSchedule: slot).times { used.insert(schedules.pointer(slot).pointee.zone) }
-    }
-    return used.sorted().map { String(decoding: zones.names.name(UInt32($0)), as: UTF8.self) }
+    zones.inUse.map { String(decoding: zones.names.name($0), as: UTF8.self) }
   }
 
   /// Whether the rules of a zone are known.

@@ -240,6 +240,7 @@ extension Engine {
       let hash = hashing(content.name)
       schedules.mutable(slot).pointee.hash = hash
       schedules.mutable(slot).pointee.zone = content.zoneNumber
+      zones.use(content.zoneNumber)
       schedules.mutable(slot).pointee.body = stored()
       scheduleIndex.insert(hash, slot)
     case (.answers, RecordKind.answer):

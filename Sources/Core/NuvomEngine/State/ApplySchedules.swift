@@ -94,6 +94,7 @@ extension Engine {
         hash: hash, body: store(body, RecordKind.schedule, owner: slot), stamp: stamp,
         next: next ?? ScheduleRecord.none, zone: content.zoneNumber))
     scheduleIndex.insert(hash, slot)
+    zones.use(content.zoneNumber)
     if next == nil {
       finish(schedule: slot, record)
     } else {
@@ -108,6 +109,8 @@ extension Engine {
     else { return false }
     arena.free(record.pointee.body)
     record.pointee.body = store(body, RecordKind.schedule, owner: slot)
+    zones.use(record.pointee.zone, -1)
+    zones.use(content.zoneNumber)
     record.pointee.zone = content.zoneNumber
     record.pointee.stamp = stamp
     if record.pointee.state == .finished, next != nil { record.pointee.state = .active }
@@ -132,7 +135,7 @@ extension Engine {
     let isBuffered = record.pointee.buffered == due
     if isBuffered {
       record.pointee.buffered = ScheduleRecord.none
-    } else if now.wall - (due + body(ofSchedule: slot).jitterOffset) * 1_000 > 1_000_000 {
+    } else if now.wall - body(ofSchedule: slot).fireTime(of: due) * 1_000 > 1_000_000 {
       scalars.pointee.scheduleTotals.late += 1
     }
     if record.pointee.buffered != ScheduleRecord.none { hold(slot, record) }
@@ -172,6 +175,7 @@ extension Engine {
     letGo(record)
     cancelTimer(ofSchedule: record)
     _ = scheduleIndex.remove(record.pointee.hash, slot)
+    zones.use(record.pointee.zone, -1)
     arena.free(record.pointee.body)
     schedules.free(slot)
   }
@@ -299,8 +303,8 @@ extension Engine {
 }
 
 extension ScheduleBody {
-  /// The number of the zone of its cron expression; 0 if it has none.
+  /// The number of the zone of its cron expression, or `noZone`.
   var zoneNumber: UInt16 {
-    if case .cron(_, let zone, _, _) = times { UInt16(truncatingIfNeeded: zone) } else { 0 }
+    if case .cron(_, let zone, _, _) = times { UInt16(truncatingIfNeeded: zone) } else { ScheduleRecord.noZone }
   }
 }

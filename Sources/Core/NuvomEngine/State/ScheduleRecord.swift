@@ -22,12 +22,13 @@ struct ScheduleRecord: BitwiseCopyable {
   var triggered: UInt32 = 0
   /// The pending timer, or `JobRecord.noTimer`.
   var timer = JobRecord.noTimer
-  /// The number of the zone of a cron expression.
+  /// The number of the zone of a cron expression, or `noZone`.
   var zone: UInt16
   private var stateByte = ScheduleState.active.rawValue
 
   /// No such time.
   static let none = Int64.min
+  static let noZone = UInt16.max
 
   init(hash: UInt64, body: ArenaReference, stamp: Int64, next: Int64, zone: UInt16) {
     self.hash = hash

@@ -9,25 +9,36 @@ final class ZoneTable {
   private(set) var fingerprints: [UInt64] = []
   /// By the zone's number; nil until the broker has given them.
   private var rules: [ZoneRules?] = []
+  /// By the zone's number: how many schedules are in it.
+  private var uses: [Int] = []
   /// Rules that were given of zones that no schedule has named.
   private var known: [[UInt8]: ZoneRules] = [:]
   /// Zones whose rules have changed, and the schedule from which on the due times are still those of the old ones.
   var sweeps: [(zone: UInt32, from: UInt32)] = []
 
   init(hash: ByteHash) {
-    names = NameTable(maximum: Int(UInt16.max), hash: hash)
+    names = NameTable(maximum: Int(ScheduleRecord.noZone), hash: hash)
   }
 
   /// Memory held, but for the rules, of which there are as many as the system has zones.
-  var bytes: Int { names.bytes + fingerprints.count * 16 }
+  var bytes: Int { names.bytes + fingerprints.count * 24 }
 
   /// Gives the next number to a zone, as the log says. False if that cannot be.
   func add(_ name: BorrowedBytes, number: UInt32, fingerprint: UInt64) -> Bool {
     guard names.add(name, number: number) else { return false }
     fingerprints.append(fingerprint)
+    uses.append(0)
     rules.append(known.removeValue(forKey: Array(name)))
     return true
   }
+
+  /// Notes that a schedule is in a zone, or (−1) no more.
+  func use(_ number: UInt16, _ change: Int = 1) {
+    if number != ScheduleRecord.noZone { uses[Int(number)] += change }
+  }
+
+  /// The numbers of zones that schedules are in.
+  var inUse: [UInt32] { uses.indices.filter { uses[$0] > 0 }.map { UInt32($0) } }
 
   /// Takes rules of a zone. Those of a zone with a number must have its fingerprint, or `change` is to follow.
   func take(_ name: BorrowedBytes, _ zoneRules: ZoneRules) {
