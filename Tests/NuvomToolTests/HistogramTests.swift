@@ -11,8 +11,6 @@ import Testing
       ([0, 0, 1], "1 above 1s"),
     ] as [([UInt64], String)])
   func words(_ counts: [UInt64], _ words: String) {
-    var histogram = Histogram()
-    if !counts.isEmpty { (histogram.bounds, histogram.counts) = ([.milliseconds(1), .seconds(1)], counts) }
-    #expect(histogram.words == words)
+    #expect(Histogram.words(counts.isEmpty ? [] : [.milliseconds(1), .seconds(1)], counts) == words)
   }
 }

@@ -87,7 +87,7 @@ extension ProgramTests {
       #expect(try broker.ask(["dequeue", "--wait", "30s"])["jobs"]?[0]?["schedule"]?["name"] == "soon")
       let numbers = try broker.ask(["stats"])
       #expect(numbers["schedules"] == 2 && numbers["fires_total"] == 2 && numbers["fire_lateness"]?["counts"] != nil)
-      #expect(try broker.run(["stats"]).output.contains(/fire_lateness +1 up to .*, 1 above .*\n/))
+      #expect(try broker.run(["stats"]).output.contains(/fire_lateness +[12] up to [0-9]/))
     }
 
     @Test("Schedules are paused, resumed, triggered and deleted by name; those that are not there are told, and 1")

@@ -185,7 +185,10 @@ extension Histogram {
   }
 
   /// How many were how long, in one line.
-  var words: String {
+  var words: String { Self.words(bounds, counts) }
+
+  /// The counts that there are, each with its bound.
+  static func words(_ bounds: [Duration], _ counts: [UInt64]) -> String {
     let within = zip(bounds, counts).filter { $0.1 > 0 }.map { "\($0.1) up to \(DurationText.write($0.0))" }
     let beyond = zip(counts.dropFirst(bounds.count), bounds.suffix(1)).filter { $0.0 > 0 }
       .map { "\($0.0) above \(DurationText.write($0.1))" }
