@@ -288,6 +288,17 @@ extension ProgramTests {
       #expect(try names() == ["a", "old"])
     }
 
+    @Test("A file of very many schedules is applied in several requests")
+    func many() throws {
+      let names = (0..<4_000).map { "  s\($0): {task: t, every: 1h, metadata: {a: b, c: d}, tags: [x, y]}\n" }
+      #expect(try Set(apply("schedules:\n" + names.joined()).map { $0.suffix(8) }) == [" created"])
+      let again = try apply("schedules:\n" + names.dropFirst().joined(), ["--delete-others"])
+      #expect(
+        again.count == 4_000 && again.last == "s0 deleted" && again.dropLast().allSatisfy { $0.hasSuffix(" unchanged") }
+      )
+      #expect(try broker.ask(["stats"])["schedules"] == 3_999)
+    }
+
     @Test("What is not in the file is deleted only when asked, and only what the prefix names")
     func deleteOthers() throws {
       for name in ["x.a", "x.b", "y"] { try say(["create", name, "--task", "t", "--every", "1h"]) }

@@ -29,7 +29,8 @@ extension NuvomClient {
     var restarts = 0
     while true {
       do {
-        let page = try await schedulePage(filter, after: after, limit: 10_000)
+        // Ten times as many could have more elements than a frame may.
+        let page = try await schedulePage(filter, after: after, limit: 1_000)
         for status in page.schedules { try body(&gathered, status) }
         guard let next = page.next else { return gathered }
         after = next

@@ -37,7 +37,7 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
       }
       let live = definitions.filter { $0.overSince(now) == nil }
       var receipts: [String: ScheduleReceipt] = [:]
-      for batch in live.batches(ofBytes: 8 << 20, count: 10_000) {
+      for batch in live.batches() {
         for (schedule, receipt) in zip(batch, try await client.define(Array(batch))) {
           receipts[schedule.name] = receipt
         }
@@ -147,19 +147,21 @@ extension ScheduleDifference {
 
 extension [Schedule] {
   /// Pieces that fit into one request each, as few as may be.
-  func batches(ofBytes limit: Int, count: Int) -> [ArraySlice<Schedule>] {
+  func batches(ofBytes byteLimit: Int = 8 << 20, elements elementLimit: Int = 250_000) -> [ArraySlice<Schedule>] {
     var batches: [ArraySlice<Schedule>] = []
-    var (first, bytes) = (0, 0)
+    var (first, bytes, elements) = (0, 0, 0)
     for (index, schedule) in enumerated() {
-      // Names, texts and metadata have bounds of their own; payloads are what may be large.
-      let size = schedule.job.payload.count + 8_192
-      if index > first, bytes + size > limit || index - first == count {
+      // Names, texts and metadata have bounds of their own; payloads are what may be large. Not more than 30 fields are written.
+      let size = schedule.job.payload.count + 1_024
+      let parts = 64 + 2 * (schedule.metadata.count + schedule.job.headers.count) + schedule.job.tags.count
+      if index > first, bytes + size > byteLimit || elements + parts > elementLimit {
         batches.append(self[first..<index])
-        (first, bytes) = (index, 0)
+        (first, bytes, elements) = (index, 0, 0)
       }
       bytes += size
+      elements += parts
     }
-    if first < self.count { batches.append(self[first...]) }
+    if first < count { batches.append(self[first...]) }
     return batches
   }
 }

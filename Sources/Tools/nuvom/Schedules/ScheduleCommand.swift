@@ -199,7 +199,7 @@ struct ScheduleListCommand: AsyncParsableCommand {
       var schedules: [ScheduleStatus] = []
       var next = after
       repeat {
-        let page = try await client.schedulePage(filter, after: next, limit: min(10_000, limit - schedules.count))
+        let page = try await client.schedulePage(filter, after: next, limit: min(1_000, limit - schedules.count))
         schedules += page.schedules
         next = page.next
       } while next != nil && schedules.count < limit
