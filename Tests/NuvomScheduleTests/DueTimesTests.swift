@@ -46,6 +46,90 @@ struct DueTimesTests {
     }
   }
 
+  @Test(
+    "In a zone, an expression is due at",
+    arguments: [
+      // Fixed times, around both changes of a year.
+      (
+        "30 2 * * *", "Europe/Berlin", "2026-03-28T00:00Z",
+        ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
+      ),
+      ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00Z", ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]),
+      // Several times in one gap are one, together with what is due there anyway.
+      (
+        "0,30 2-3 * * *", "Europe/Berlin", "2026-03-29T00:00Z",
+        ["2026-03-29T03:00:00+02:00", "2026-03-29T03:30:00+02:00", "2026-03-30T02:00:00+02:00"]
+      ),
+      // Rhythms go on as if nothing were.
+      (
+        "*/30 * * * *", "Europe/Berlin", "2026-03-29T00:15Z",
+        ["2026-03-29T01:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-29T03:30:00+02:00"]
+      ),
+      (
+        "30 * * * *", "Europe/Berlin", "2026-10-25T00:00Z",
+        ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00"]
+      ),
+      (
+        "*/20 2 * * *", "Europe/Berlin", "2026-03-28T01:30Z",
+        ["2026-03-28T02:40:00+01:00", "2026-03-30T02:00:00+02:00"]
+      ),
+      // Half an hour, in the other half of the world.
+      (
+        "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00Z",
+        ["2026-10-04T02:30:00+11:00", "2026-10-05T02:15:00+11:00"]
+      ),
+      // A day that never was.
+      (
+        "0 12 * * *", "Pacific/Apia", "2011-12-29T00:00Z",
+        ["2011-12-29T12:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T12:00:00+14:00"]
+      ),
+      // Midnight comes twice, or not at all.
+      ("0 0 * * *", "America/Havana", "2026-03-07T12:00Z", ["2026-03-08T01:00:00-04:00", "2026-03-09T00:00:00-04:00"]),
+      ("0 0 * * *", "America/Havana", "2021-11-06T12:00Z", ["2021-11-07T00:00:00-04:00", "2021-11-08T00:00:00-05:00"]),
+      // Far ahead.
+      ("0 0 1 1 *", "Europe/Berlin", "2026-07-01T00:00Z", ["2027-01-01T00:00:00+01:00", "2028-01-01T00:00:00+01:00"]),
+      (
+        "0 0 1 7 *", "Pacific/Auckland", "2026-07-02T00:00Z",
+        ["2027-07-01T00:00:00+12:00", "2028-07-01T00:00:00+12:00"]
+      ),
+      ("0 0 29 2 MON", "America/New_York", "2026-07-01T00:00Z", ["2027-02-01T00:00:00-05:00"]),
+    ])
+  func zones(text: String, zone: String, after: String, due: [String]) throws {
+    let expression = try CronExpression(text)
+    let zone = try Fixtures.zone(zone)
+    var instant = try seconds(after)
+    for expected in due {
+      let next = try #require(expression.nextDue(after: instant, in: zone, gap: .shift, fold: .first))
+      #expect(ISOTime(seconds: next.seconds, in: zone).description == expected)
+      instant = next.seconds
+    }
+  }
+
+  @Test("Policies are for fixed times: a gap is skipped, a fold counts last or twice, and each oddity is told")
+  func policies() throws {
+    let zone = try Fixtures.zone("Europe/Berlin")
+    let fixed = try CronExpression("30 2 * * *")
+    let spring = try seconds("2026-03-28T12:00Z")
+    #expect(fixed.nextDue(after: spring, in: zone, gap: .shift, fold: .first)?.oddity == .shiftedFromGap)
+    #expect(
+      try fixed.nextDue(after: spring, in: zone, gap: .skip, fold: .first)?.seconds == seconds("2026-03-30T00:30Z"))
+    let autumn = try seconds("2026-10-24T12:00Z")
+    let first = DueTime(seconds: try seconds("2026-10-25T00:30Z"), oddity: .firstOfFold)
+    let last = DueTime(seconds: try seconds("2026-10-25T01:30Z"), oddity: .lastOfFold)
+    #expect(fixed.nextDue(after: autumn, in: zone, gap: .shift, fold: .first) == first)
+    #expect(fixed.nextDue(after: autumn, in: zone, gap: .shift, fold: .last) == last)
+    #expect(fixed.nextDue(after: autumn, in: zone, gap: .shift, fold: .both) == first)
+    #expect(fixed.nextDue(after: first.seconds, in: zone, gap: .shift, fold: .both) == last)
+    #expect(
+      try fixed.nextDue(after: first.seconds, in: zone, gap: .shift, fold: .first)?.seconds
+        == seconds("2026-10-26T01:30Z"))
+    let rhythm = try CronExpression("30 * * * *")
+    for fold in FoldPolicy.allCases {
+      #expect(rhythm.nextDue(after: first.seconds - 1, in: zone, gap: .skip, fold: fold) == first)
+      #expect(rhythm.nextDue(after: first.seconds, in: zone, gap: .skip, fold: fold) == last)
+    }
+  }
+
   @Test("Nothing is due after the year 9999, whatever is asked")
   func end() throws {
     let expression = try CronExpression("0 0 1 1 *")

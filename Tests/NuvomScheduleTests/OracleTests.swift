@@ -84,7 +84,7 @@ struct OracleTests {
         }
       }
     }
-    #expect(compared > 500_000)
+    #expect(compared > 100_000)
   }
 
   // MARK: - transitions.txt

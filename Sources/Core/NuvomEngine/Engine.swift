@@ -69,6 +69,8 @@ public final class Engine {
     var hasBufferedFires = false
     var lateness = FireLateness()
     var firesPostponed: UInt64 = 0
+    /// Whether due times are being found anew, since rules of a time zone have changed.
+    var isSweepingZones = false
     var clockSteps: UInt64 = 0
   }
 
@@ -141,11 +143,12 @@ public final class Engine {
     scalars.deallocate()
   }
 
-  /// Bytes of the engine's own blocks: what the memory limit is about.
+  /// Bytes of the engine's own blocks: what the memory limit is about. The names of time zones, of which there are some hundreds at most, are
+  /// left out: this is asked in each turn.
   public var memoryBytes: Int {
     jobs.bytes + arena.bytes + queueNames.bytes + taskNames.bytes + queues.bytes + readyLists.bytes + keys.bytes
       + keyIndex.bytes + clients.bytes + clientIndex.bytes + answers.bytes + bootTimers.bytes + wallTimers.bytes
-      + progress.bytes + schedules.bytes + scheduleIndex.bytes + zones.bytes
+      + progress.bytes + schedules.bytes + scheduleIndex.bytes
   }
 
   /// Bytes that a snapshot would take, roughly: what the log's size is compared with.

@@ -149,6 +149,7 @@ extension Engine {
     guard let number = zones.names.find(name), zones.fingerprints[Int(number)] != rules.fingerprint else { return }
     record(.zoneChanged(number, fingerprint: rules.fingerprint))
     zones.sweeps.append((number, 0))
+    scalars.pointee.isSweepingZones = true
   }
 
   /// Finds due times anew after zones' rules have changed, of so many schedules at most; false if more are to be looked at.
@@ -168,6 +169,7 @@ extension Engine {
       let next = due(content, after: max(record.last, content.updatedMilliseconds - 1), stamp: record.stamp)
       if next != record.next { self.record(.scheduleMoved(slot: slot, next: next)) }
     }
+    scalars.pointee.isSweepingZones = false
     return true
   }
 }

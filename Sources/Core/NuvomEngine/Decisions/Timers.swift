@@ -14,7 +14,7 @@ extension Engine {
       endWait(UInt32(truncatingIfNeeded: timer.subject), into: &outcome)
     }
     if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
-    return zones.sweeps.isEmpty ? left > 0 : sweepZones(limit: left) && left > 0
+    return !scalars.pointee.isSweepingZones ? left > 0 : sweepZones(limit: left) && left > 0
   }
 
   private func fire(_ timer: WheelTimer, isWall: Bool, into outcome: inout Outcome) {

@@ -20,9 +20,6 @@ final class ZoneTable {
     names = NameTable(maximum: Int(ScheduleRecord.noZone), hash: hash)
   }
 
-  /// Memory held, but for the rules, of which there are as many as the system has zones.
-  var bytes: Int { names.bytes + fingerprints.count * 24 }
-
   /// Gives the next number to a zone, as the log says. False if that cannot be.
   func add(_ name: BorrowedBytes, number: UInt32, fingerprint: UInt64) -> Bool {
     guard names.add(name, number: number) else { return false }
