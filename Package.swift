@@ -168,7 +168,7 @@ let package = Package(
     tests("MessagePackTests", ["MessagePack", "CMessagePack", "SeededNumbers"]),
     tests("NuvomWireTests", ["NuvomWire", "NuvomModel", "MessagePack"]),
     tests("NuvomScheduleTests", ["NuvomSchedule", "NuvomModel", "SeededNumbers"], exclude: ["fixtures", "oracle"]),
-    tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel", "SeededNumbers"]),
+    tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel", "NuvomSchedule", "SeededNumbers"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
     tests(

@@ -1,4 +1,5 @@
 import NuvomModel
+import NuvomSchedule
 
 @testable import NuvomEngine
 
@@ -19,6 +20,9 @@ final class EngineWorld {
     let lease: UInt32
     let payload: String
     var postponed: UInt32 = 0
+    /// The schedule that enqueued it, and for which due time.
+    var schedule = ""
+    var dueMilliseconds: Int64 = 0
   }
 
   /// An answer, in words and in the parts that programs look at.
@@ -30,6 +34,8 @@ final class EngineWorld {
     var refusals: [Refusal] = []
     var code: ErrorCode?
     var details: JobDetails?
+    var schedule: ScheduleDetails?
+    var receipts: [ScheduleReceipt] = []
   }
 
   /// An answer that came after the step that asked for it.
@@ -49,6 +55,8 @@ final class EngineWorld {
   var configuration: EngineConfiguration
   var time = Time(boot: 1_000_000_000_000, wall: 1_700_000_000_000_000)
   var diskRoom = Int.max
+  /// The system's time zones: given to the engine now, and when it has started again.
+  private(set) var zones: [String: ZoneRules] = ["UTC": .utc]
   private(set) var log: [[UInt8]] = []
   private(set) var snapshot: Snapshot?
   private var pending: (batches: Int, header: [UInt8], chunks: [SnapshotChunk])?
@@ -70,6 +78,7 @@ final class EngineWorld {
     engine = Engine(configuration, now: time)
     engine.resume(at: time)
     connection = engine.connect() ?? ConnectionID(rawValue: 0)
+    takeZones()
     flush()
   }
 
@@ -305,6 +314,28 @@ final class EngineWorld {
     }
   }
 
+  // MARK: Time zones
+
+  /// The rules of a zone are these from now on.
+  func give(_ rules: ZoneRules, of zone: String) {
+    zones[zone] = rules
+    begin()
+    engine.take(rules, ofZone: bytes(zone))
+    flush()
+  }
+
+  /// A part of what a turn does: so many timers, or so many schedules of a changed zone. False if there is more.
+  func fireTimers(limit: Int) -> Bool {
+    begin()
+    let isDone = engine.fireTimers(limit: limit, into: &outcome)
+    _ = listen(for: nil)
+    return isDone
+  }
+
+  private func takeZones() {
+    for (name, rules) in zones { engine.take(rules, ofZone: bytes(name)) }
+  }
+
   // MARK: Restarts
 
   /// A crash and a new start from the log alone; connections are gone. The boot clock may begin anew.
@@ -324,6 +355,7 @@ final class EngineWorld {
     time = Time(boot: boot ?? time.boot + awaySeconds * 1_000_000, wall: time.wall + awaySeconds * 1_000_000)
     engine = recovered
     engine.resume(at: time)
+    takeZones()
     flush()
     connection = engine.connect() ?? connection
   }
@@ -455,7 +487,8 @@ final class EngineWorld {
         reply.taken.append(
           Taken(
             id: delivery.id, token: delivery.token, attempt: delivery.attempt, lease: delivery.leaseMilliseconds,
-            payload: String(decoding: delivery.payload, as: UTF8.self), postponed: delivery.postponed))
+            payload: String(decoding: delivery.payload, as: UTF8.self), postponed: delivery.postponed,
+            schedule: String(decoding: delivery.schedule, as: UTF8.self), dueMilliseconds: delivery.dueMilliseconds))
       }
       let text = reply.taken.map {
         "\(name($0.id)) t\($0.token.rawValue) a\($0.attempt)\($0.postponed == 0 ? "" : " p\($0.postponed)") \($0.payload)"
@@ -500,12 +533,15 @@ final class EngineWorld {
         "ready \(details.summary.ready) delayed \(details.summary.delayed) leased \(details.summary.leased) waiting \(details.waiting) oldest \(details.oldestReadyMilliseconds)"
     case .statistics: reply.text = "statistics"
     case .scheduled(let receipts):
+      reply.receipts = receipts
       reply.text = receipts.map { receipt in
         let changed = ScheduleField.allCases.filter { receipt.changed & $0.bit != 0 }.map { " \($0.wireName)" }
         let due = receipt.dueMilliseconds.map { " in \($0 - time.wallMilliseconds) ms" } ?? ""
         return "\(receipt.status.wireName)\(changed.joined())\(due)"
       }.joined(separator: ", ")
-    case .schedule(let details): reply.text = words(details)
+    case .schedule(let details):
+      reply.schedule = details
+      reply.text = words(details)
     case .schedules(let details, let next):
       reply.text =
         details.map { String(decoding: $0.name, as: UTF8.self) }.joined(separator: " ")

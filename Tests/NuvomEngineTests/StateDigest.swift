@@ -33,7 +33,29 @@ extension Engine {
       for answer in answers(of: slot) { line += " \(answer)" }
       clientLines.append(line)
     }
-    return lines + keyLines.sorted() + clientLines.sorted()
+    lines.append("schedules \(scalars.pointee.scheduleTotals)")
+    for number in 0..<zones.names.count {
+      lines.append("zone \(text(zones.names.name(UInt32(number)))) by \(zones.fingerprints[number])")
+    }
+    var scheduleLines: [String] = []
+    schedules.forEachLive { scheduleLines.append(describe(schedule: $0, withTimers)) }
+    return lines + keyLines.sorted() + clientLines.sorted() + scheduleLines.sorted()
+  }
+
+  private func describe(schedule slot: UInt32, _ withTimers: Bool) -> String {
+    let record = schedules.pointer(slot).pointee
+    var line = "schedule \(slot) generation \(schedules.generation(slot)) \(record.state) stamp \(record.stamp)"
+    line += " next \(record.next) last \(record.last) buffered \(record.buffered) job \(record.lastJob)"
+    line += " fired \(record.fired) missed \(record.missed) skipped \(record.skipped) triggered \(record.triggered)"
+    line += " zone \(record.zone) body \(Array(arena.bytes(record.body)))"
+    if withTimers, record.timer != JobRecord.noTimer { line += " " + describe(timer: record.timer) }
+    return line
+  }
+
+  private func describe(timer: UInt32) -> String {
+    let isWall = timer & wallTimerBit != 0
+    let timer = isWall ? wallTimers.timer(timer & ~wallTimerBit) : bootTimers.timer(timer)
+    return "timer \(timer.kind) \(isWall ? "wall" : "boot") \(timer.due)"
   }
 
   private func describe(_ slot: UInt32, _ withTimers: Bool) -> String {
@@ -44,17 +66,14 @@ extension Engine {
     let flags: [(String, UInt64)] = [
       ("delivered", JobRecord.Flags.delivered), ("expires", JobRecord.Flags.expires),
       ("cancelledLeased", JobRecord.Flags.cancelledLeased), ("dueIsWall", JobRecord.Flags.dueIsWall),
+      ("fired", JobRecord.Flags.fired),
     ]
     for (name, flag) in flags where record.has(flag) { line += " \(name)" }
     if let reason = record.reason { line += " \(reason)" }
     if record.state == .leased { line += " lease \(record.leaseMilliseconds)" }
     line += " body \(Array(arena.bytes(record.body)))"
     if !record.history.isNone { line += " history \(Array(arena.bytes(record.history)))" }
-    if withTimers, record.timer != JobRecord.noTimer {
-      let isWall = record.timer & wallTimerBit != 0
-      let timer = isWall ? wallTimers.timer(record.timer & ~wallTimerBit) : bootTimers.timer(record.timer)
-      line += " timer \(timer.kind) \(isWall ? "wall" : "boot") \(timer.due)"
-    }
+    if withTimers, record.timer != JobRecord.noTimer { line += " " + describe(timer: record.timer) }
     return line
   }
 
@@ -153,6 +172,24 @@ extension Engine {
       let answer = answers.pointer(slot).pointee
       if answer.kind == AnswerRecord.Kind.encoded.rawValue { weigh(ArenaReference(rawValue: answer.value)) }
     }
+    schedules.forEachLive { slot in
+      let schedule = schedules.pointer(slot).pointee
+      weigh(schedule.body)
+      if schedule.timer != JobRecord.noTimer {
+        if schedule.timer & wallTimerBit == 0 { bootCount += 1 } else { wallCount += 1 }
+      }
+      let name = body(ofSchedule: slot).name
+      #expect(find(schedule: name) == slot, "\(comment): \(text(name)) is found", sourceLocation: sourceLocation)
+      let words = "\(comment): \(text(name)) \(schedule.state) next \(schedule.next) buffered \(schedule.buffered)"
+      let isToCome = schedule.next != ScheduleRecord.none || schedule.buffered != ScheduleRecord.none
+      #expect(isToCome == (schedule.state != .finished), "\(words): over or not", sourceLocation: sourceLocation)
+      let hasTimer = schedule.timer != JobRecord.noTimer
+      switch schedule.state {
+      case .paused: #expect(!hasTimer, "\(words): a timer", sourceLocation: sourceLocation)
+      case .active where schedule.next == ScheduleRecord.none: break
+      case .active, .finished: #expect(hasTimer, "\(words): no timer", sourceLocation: sourceLocation)
+      }
+    }
     #expect(counts(total) == counts(scalars.pointee.counts), "\(comment): counts", sourceLocation: sourceLocation)
     var inLists = 0
     for number in 0..<UInt32(queueNames.count) {
@@ -167,6 +204,8 @@ extension Engine {
     // Taken out first: an expectation copies what it looks into, and these cannot be copied.
     let reportsHeld = progress.count
     #expect(reportsHeld == reported, "\(comment): progress is of leased jobs", sourceLocation: sourceLocation)
+    let named = (scheduleIndex.count, schedules.count)
+    #expect(named.0 == named.1, "\(comment): the index of schedules", sourceLocation: sourceLocation)
     let held = (arena.liveBytes, bootTimers.count, wallTimers.count, answers.count, keyIndex.count, clientIndex.count)
     let owned = (bytes, bootCount, wallCount, answerCount, keys.count, clients.count)
     #expect(held.0 == owned.0, "\(comment): bytes of records", sourceLocation: sourceLocation)
@@ -183,6 +222,11 @@ extension EngineWorld {
   func check(sourceLocation: SourceLocation = #_sourceLocation) {
     let live = engine.digest()
     engine.checkInvariants("live", sourceLocation: sourceLocation)
+    engine.schedules.forEachLive { slot in
+      let schedule = engine.schedules.pointer(slot).pointee
+      let isAhead = schedule.next == ScheduleRecord.none || schedule.last < schedule.next
+      #expect(isAhead, "next \(schedule.next) after last \(schedule.last)", sourceLocation: sourceLocation)
+    }
     let fromLog = Self.replica(configuration, log: log[...], time: time)
     expectSame(fromLog?.digest(), live, "the log says the same", sourceLocation)
     fromLog?.checkInvariants("replayed", sourceLocation: sourceLocation)

@@ -72,6 +72,15 @@ extension ScheduleBody {
   /// When the fire of a due time should come. Of a time that was past when the schedule was defined: then.
   func fireTime(of due: Int64) -> Int64 { max(due + jitterOffset, updatedMilliseconds) }
 
+  /// The fields that say what due times are counted from.
+  var countedFrom: UInt32 {
+    switch times {
+    case .at, .cron: 0
+    case .after: ScheduleField.after.bit
+    case .every: ScheduleField.every.bit | ScheduleField.start.bit
+    }
+  }
+
   /// What the due times of a definition that is new, or has new times, are counted from.
   func stamp(at now: Int64) -> Int64 {
     switch times {

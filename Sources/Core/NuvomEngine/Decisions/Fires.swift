@@ -8,7 +8,7 @@ public import NuvomSchedule
 
 extension Engine {
   /// Due times that are gone through at a time when many have passed; the rest follows in the next step.
-  private static var stepLimit: UInt32 { 1_000 }
+  private static var stepLimit: Int { 1_000 }
 
   /// How long a fire waits that finds no memory or disk for its job.
   private static var postponementMilliseconds: UInt64 { 1_000 }
@@ -18,27 +18,28 @@ extension Engine {
     let record = schedules.mutable(slot)
     record.pointee.timer = JobRecord.noTimer
     let content = body(ofSchedule: slot)
-    if budgetRefusal(bytes: content.job.count + 512, jobs: 1) != nil {
-      scalars.pointee.firesPostponed += 1
-      record.pointee.timer = bootTimers.insert(
-        due: after(Self.postponementMilliseconds), subject: UInt64(slot), extra: 0, kind: TimerKind.schedulePostponed)
-      return
-    }
+    if hasNoRoom(forFireOf: content) { return postpone(slot, record) }
+    // What waited for its job comes first. What is due now has a timer again, and finds that job unfinished.
+    if mayFireBuffered(slot) { return fireBuffered(slot) }
     let passed = now.wallMilliseconds - content.jitterOffset
+    // After a postponed fire the clock may have been set back.
+    guard record.pointee.next != ScheduleRecord.none, record.pointee.next <= passed else {
+      return startTimer(ofSchedule: slot, record)
+    }
     let earliest = passed - Int64(content.catchUpMilliseconds)
     var due = record.pointee.next
     // Due times that were passed over to come to `due`.
-    var missed: UInt32 = 0
+    var missed: UInt64 = 0
     var lastMissed = record.pointee.last
-    var steps: UInt32 = 0
+    var steps = 0
     // Of an interval all are passed over in one step; one that fires for each, up to the first that is not too late.
     let limit = content.misfire == .all ? earliest - 1 : passed
     if let (last, count) = content.last(from: due, upTo: limit) {
       due = last
-      missed = UInt32(clamping: count)
+      missed = count
     }
     var next = self.due(content, after: due, stamp: record.pointee.stamp)
-    while let following = next, steps < Self.stepLimit, content.misfire == .all ? due < earliest : following <= passed {
+    while let following = next, following <= passed, steps < Self.stepLimit, content.misfire != .all || due < earliest {
       lastMissed = due
       due = following
       missed += 1
@@ -46,12 +47,25 @@ extension Engine {
       next = self.due(content, after: due, stamp: record.pointee.stamp)
     }
     if steps == Self.stepLimit {
-      return self.record(.firesMissed(slot: slot, count: missed, last: lastMissed, next: due))
+      return self.record(.firesMissed(slot: slot, count: UInt32(clamping: missed), last: lastMissed, next: due))
     }
     if due < earliest {
-      return self.record(.firesMissed(slot: slot, count: missed + 1, last: due, next: next))
+      return self.record(.firesMissed(slot: slot, count: UInt32(clamping: missed + 1), last: due, next: next))
     }
-    decide(Due(slot: slot, milliseconds: due, next: next, missed: missed), content, into: &outcome)
+    decide(Due(slot: slot, milliseconds: due, next: next, missed: UInt32(clamping: missed)), content, into: &outcome)
+  }
+
+  /// Whether the memory or the disk is too full for a fire.
+  private func hasNoRoom(forFireOf content: ScheduleBody) -> Bool {
+    budgetRefusal(bytes: content.job.count + 512, jobs: 1) != nil
+  }
+
+  /// Tries a fire again a little later.
+  private func postpone(_ slot: UInt32, _ record: UnsafeMutablePointer<ScheduleRecord>) {
+    scalars.pointee.firesPostponed += 1
+    cancelTimer(ofSchedule: record)
+    record.pointee.timer = bootTimers.insert(
+      due: after(Self.postponementMilliseconds), subject: UInt64(slot), extra: 0, kind: TimerKind.schedulePostponed)
   }
 
   /// A due time about which is to be decided.
@@ -68,6 +82,7 @@ extension Engine {
   private func decide(_ due: Due, _ content: ScheduleBody, into outcome: inout Outcome) {
     let record = schedules.pointer(due.slot).pointee
     let last = JobID(rawValue: record.lastJob)
+    let isLast = isLastFire(record, content)
     if content.overlap != .allow, isUnfinished(last) {
       switch content.overlap {
       case .allow: break
@@ -75,14 +90,12 @@ extension Engine {
         return self.record(
           .fireSkipped(slot: due.slot, due: due.milliseconds, next: due.next, missed: due.missed))
       case .bufferOne:
-        let isLast = content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
         return self.record(
           .fireBuffered(
             slot: due.slot, due: due.milliseconds, next: isLast ? nil : due.next, missed: due.missed))
       case .cancelPrevious: cancel(last, into: &outcome)
       }
     }
-    let isLast = content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
     let expected = content.fireTime(of: due.milliseconds)
     let queue = content.queue
     self.record(
@@ -112,24 +125,41 @@ extension Engine {
     jobs.isLive(id.slot, id.generation) && id.rawValue != 0 && !jobs.pointer(id.slot).pointee.state.isFinished
   }
 
-  /// Fires what waited for jobs that have finished. A paused schedule's goes on waiting.
-  func fireBuffered() {
+  /// Whether the schedule may not fire again after its next fire.
+  private func isLastFire(_ record: ScheduleRecord, _ content: ScheduleBody) -> Bool {
+    content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
+  }
+
+  /// Fires what waited for jobs that have finished.
+  func fireReleased() {
     var index = 0
     while index < buffers.released.count {
       let slot = buffers.released[index]
       index += 1
-      guard schedules.isTaken(slot) else { continue }
-      let record = schedules.pointer(slot).pointee
-      guard record.buffered != ScheduleRecord.none, record.state != .paused,
-        !isUnfinished(JobID(rawValue: record.lastJob))
-      else { continue }
-      let content = body(ofSchedule: slot)
-      let queue = content.queue
-      let next = record.next == ScheduleRecord.none ? nil : record.next
-      self.record(.fired(slot: slot, newJob(), due: record.buffered, next: next, missed: 0))
-      waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
+      guard schedules.isTaken(slot), mayFireBuffered(slot) else { continue }
+      if hasNoRoom(forFireOf: body(ofSchedule: slot)) {
+        postpone(slot, schedules.mutable(slot))
+      } else {
+        fireBuffered(slot)
+      }
     }
     buffers.released.removeAll(keepingCapacity: true)
+  }
+
+  /// Whether a fire waits for a job that has finished. A paused schedule's goes on waiting.
+  private func mayFireBuffered(_ slot: UInt32) -> Bool {
+    let record = schedules.pointer(slot).pointee
+    return record.buffered != ScheduleRecord.none && record.state != .paused
+      && !isUnfinished(JobID(rawValue: record.lastJob))
+  }
+
+  private func fireBuffered(_ slot: UInt32) {
+    let record = schedules.pointer(slot).pointee
+    let content = body(ofSchedule: slot)
+    let queue = content.queue
+    let isOver = record.next == ScheduleRecord.none || isLastFire(record, content)
+    self.record(.fired(slot: slot, newJob(), due: record.buffered, next: isOver ? nil : record.next, missed: 0))
+    waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
   }
 
   // MARK: Time zones
@@ -144,12 +174,18 @@ extension Engine {
 
   /// Takes the rules of a zone, in a turn. If schedules have named it, and its rules were others, their next due times are found anew, bit by
   /// bit, by `fireTimers`.
+  ///
+  /// The log learns of the change when all of them are found: a broker that starts again before that finds that the rules are others, and begins anew.
   public func take(_ rules: ZoneRules, ofZone name: BorrowedBytes) {
     zones.take(name, rules)
-    guard let number = zones.names.find(name), zones.fingerprints[Int(number)] != rules.fingerprint else { return }
-    record(.zoneChanged(number, fingerprint: rules.fingerprint))
-    zones.sweeps.append((number, 0))
-    scalars.pointee.isSweepingZones = true
+    guard let number = zones.names.find(name) else { return }
+    let sweep = ZoneTable.Sweep(zone: number, fingerprint: rules.fingerprint)
+    if let present = zones.sweeps.firstIndex(where: { $0.zone == number }) {
+      if zones.sweeps[present].fingerprint != rules.fingerprint { zones.sweeps[present] = sweep }
+    } else if zones.fingerprints[Int(number)] != rules.fingerprint {
+      zones.sweeps.append(sweep)
+      scalars.pointee.isSweepingZones = true
+    }
   }
 
   /// Finds due times anew after zones' rules have changed, of so many schedules at most; false if more are to be looked at.
@@ -158,6 +194,7 @@ extension Engine {
     while let sweep = zones.sweeps.last {
       guard left > 0 else { return false }
       guard let slot = schedules.nextLive(from: sweep.from) else {
+        record(.zoneChanged(sweep.zone, fingerprint: sweep.fingerprint))
         zones.sweeps.removeLast()
         continue
       }
@@ -166,7 +203,9 @@ extension Engine {
       let record = schedules.pointer(slot).pointee
       let content = body(ofSchedule: slot)
       guard case .cron(_, sweep.zone, _, _) = content.times, record.next != ScheduleRecord.none else { continue }
-      let next = due(content, after: max(record.last, content.updatedMilliseconds - 1), stamp: record.stamp)
+      // A due time that has passed, and was not decided about yet, stays one.
+      let floor = max(record.last, min(content.updatedMilliseconds, record.next) - 1)
+      let next = due(content, after: floor, stamp: record.stamp)
       if next != record.next { self.record(.scheduleMoved(slot: slot, next: next)) }
     }
     scalars.pointee.isSweepingZones = false

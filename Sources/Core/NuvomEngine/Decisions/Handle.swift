@@ -41,6 +41,7 @@ extension Engine {
     case .schedule:
       let answer = schedule(request, into: &outcome)
       respond(answer, to: address, client: isRemembered ? client : nil, into: &outcome)
+      if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
     case .schedulePause, .scheduleResume, .scheduleTrigger, .scheduleDelete:
       let answer = changeSchedules(request, into: &outcome)
       respond(answer, to: address, client: isRemembered ? client : nil, into: &outcome)
@@ -294,7 +295,15 @@ extension Engine {
 
   /// Fires what waited for jobs that have finished, and hands jobs that became ready to the dequeues that stand in line for them.
   func serveWoken(into outcome: inout Outcome) {
-    if !buffers.released.isEmpty { fireBuffered() }
+    // A job that expires as it is about to be handed out may be one for which a fire waits.
+    repeat {
+      if !buffers.released.isEmpty { fireReleased() }
+      serveWaiting(into: &outcome)
+    } while !buffers.released.isEmpty
+    scalars.pointee.hasWakes = false
+  }
+
+  private func serveWaiting(into outcome: inout Outcome) {
     var index = 0
     while index < waiting.wakes.count {
       let queue = waiting.wakes[index]
@@ -315,7 +324,6 @@ extension Engine {
       }
     }
     waiting.wakes.removeAll(keepingCapacity: true)
-    scalars.pointee.hasWakes = false
   }
 
   /// Answers a waiting dequeue and lets it go.

@@ -40,18 +40,17 @@ extension Engine {
 
   /// Whether a definition has no due time. One that exists already, and is over, is not refused.
   private func isNeverDue(_ schedule: NewSchedule) -> Bool {
-    let (start, end) = (schedule.startMilliseconds, schedule.endMilliseconds)
-    if start == nil, end == nil { return false }
-    if let start, let end, start > end { return true }
-    if find(schedule: schedule.name) != nil { return false }
-    // Its names have no numbers yet, which are not asked for here. The zone's rules are found by its name.
+    if let start = schedule.startMilliseconds, let end = schedule.endMilliseconds, start > end { return true }
+    guard schedule.startMilliseconds != nil || schedule.endMilliseconds != nil, find(schedule: schedule.name) == nil
+    else { return false }
+    // Names have no numbers yet, and the due times ask for none of them.
     var rules: ZoneRules?
     if case .cron(_, let zone, _, _) = schedule.times { rules = zones.rules(of: zone) }
-    scratch.removeAll()
-    ScheduleBody.write(schedule, queue: 0, task: 0, zone: 0, created: 0, updated: 0, to: scratch)
-    guard let content = ScheduleBody(scratch.bytes) else { preconditionFailure("what was written can be read") }
     let now = self.now.wallMilliseconds
-    return content.due(after: content.floor(at: now), stamp: content.stamp(at: now), rules: rules) == nil
+    scratch.removeAll()
+    ScheduleBody.write(schedule, queue: 0, task: 0, zone: 0, created: now, updated: now, to: scratch)
+    guard let new = ScheduleBody(scratch.bytes) else { preconditionFailure("what was written can be read") }
+    return new.due(after: new.floor(at: now), stamp: new.stamp(at: now), rules: rules) == nil
   }
 
   private func define(_ schedule: NewSchedule) -> ScheduleReceipt {
@@ -87,23 +86,25 @@ extension Engine {
     return ScheduleReceipt(status: .updated, changed: changed, dueMilliseconds: next)
   }
 
-  /// From when an updated schedule goes on.
+  /// From when an updated schedule goes on. One that is over, and stays so, keeps the time since when it is.
   private func times(
     of new: ScheduleBody, replacing record: ScheduleRecord, changed: UInt32
   ) -> (stamp: Int64, next: Int64?) {
-    let now = self.now.wallMilliseconds
     if new.maximumFires > 0, record.fired >= new.maximumFires { return (record.stamp, nil) }
-    if changed & ScheduleField.timesMask != 0 {
-      let stamp = new.stamp(at: now)
-      return (stamp, due(new, after: max(record.last, new.floor(at: now)), stamp: stamp))
-    }
-    if record.next != ScheduleRecord.none { return (record.stamp, record.next) }
-    // Over, and now it may fire more often: an interval's due times go on where they ended.
+    if changed & ScheduleField.timesMask == 0, record.next != ScheduleRecord.none { return (record.stamp, record.next) }
+    let now = self.now.wallMilliseconds
+    let stamp = changed & new.countedFrom == 0 ? kept(record, new, now) : new.stamp(at: now)
+    let next = due(new, after: max(record.last, new.floor(at: now)), stamp: stamp)
+    return (next == nil && record.state == .finished ? record.stamp : stamp, next)
+  }
+
+  /// What the due times of an updated schedule are counted from, if that did not change: they go on in the same rhythm.
+  private func kept(_ record: ScheduleRecord, _ new: ScheduleBody, _ now: Int64) -> Int64 {
     switch new.times {
-    case .at, .after: return (record.stamp, nil)
-    case .every, .cron:
-      let stamp = max(record.last, 0)
-      return (stamp, due(new, after: max(record.last, now - 1), stamp: stamp))
+    case .at, .cron: now
+    case .after: record.next != ScheduleRecord.none ? record.next : max(record.last, 0)
+    case .every:
+      record.state != .finished ? record.stamp : record.last == ScheduleRecord.none ? new.stamp(at: now) : record.last
     }
   }
 

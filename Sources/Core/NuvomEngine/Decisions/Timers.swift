@@ -13,8 +13,9 @@ extension Engine {
     while left > 0, let timer = waiting.timers.popDue(now: now.boot, budget: &left) {
       endWait(UInt32(truncatingIfNeeded: timer.subject), into: &outcome)
     }
+    let isSwept = !scalars.pointee.isSweepingZones || sweepZones(limit: left)
     if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
-    return !scalars.pointee.isSweepingZones ? left > 0 : sweepZones(limit: left) && left > 0
+    return isSwept && left > 0
   }
 
   private func fire(_ timer: WheelTimer, isWall: Bool, into outcome: inout Outcome) {

@@ -24,17 +24,17 @@ extension Engine {
     case .fired(let slot, let id, let due, let next, let missed):
       return applyFired(slot, id, due: due, next: next, missed: missed)
     case .firesMissed(let slot, let count, let last, let next):
-      guard let record = existing(schedule: slot) else { return false }
+      guard let record = unfinished(schedule: slot) else { return false }
       countMissed(record, count)
       moveOn(slot, record, last: last, next: next)
     case .fireSkipped(let slot, let due, let next, let missed):
-      guard let record = existing(schedule: slot) else { return false }
+      guard let record = unfinished(schedule: slot) else { return false }
       countMissed(record, missed)
       record.pointee.skipped &+= 1
       scalars.pointee.scheduleTotals.skipped += 1
       moveOn(slot, record, last: due, next: next)
     case .fireBuffered(let slot, let due, let next, let missed):
-      guard let record = existing(schedule: slot) else { return false }
+      guard let record = unfinished(schedule: slot) else { return false }
       countMissed(record, missed)
       // The one that waited until now makes room.
       if record.pointee.buffered != ScheduleRecord.none {
@@ -52,13 +52,14 @@ extension Engine {
       record.pointee.triggered &+= 1
       scalars.pointee.scheduleTotals.triggered += 1
     case .schedulePaused(let slot, let isPaused):
-      guard let record = existing(schedule: slot), record.pointee.state != .finished else { return false }
+      guard let record = unfinished(schedule: slot) else { return false }
       record.pointee.state = isPaused ? .paused : .active
       startTimer(ofSchedule: slot, record)
       if !isPaused, record.pointee.buffered != ScheduleRecord.none { release(slot) }
     case .scheduleMoved(let slot, let next):
-      guard let record = existing(schedule: slot) else { return false }
+      guard let record = unfinished(schedule: slot) else { return false }
       moveOn(slot, record, last: record.pointee.last, next: next)
+      if record.pointee.buffered != ScheduleRecord.none { release(slot) }
     case .scheduleRemoved(let slot):
       guard let record = existing(schedule: slot) else { return false }
       remove(schedule: slot, record)
@@ -69,6 +70,12 @@ extension Engine {
 
   private func existing(schedule slot: UInt32) -> UnsafeMutablePointer<ScheduleRecord>? {
     schedules.isTaken(slot) ? schedules.mutable(slot) : nil
+  }
+
+  /// The schedule, if it may still fire.
+  private func unfinished(schedule slot: UInt32) -> UnsafeMutablePointer<ScheduleRecord>? {
+    guard let record = existing(schedule: slot), record.pointee.state != .finished else { return nil }
+    return record
   }
 
   /// A definition from a log whose names, zone and job are known; nil if it cannot be one.
@@ -114,19 +121,22 @@ extension Engine {
     record.pointee.zone = content.zoneNumber
     record.pointee.stamp = stamp
     if record.pointee.state == .finished, next != nil { record.pointee.state = .active }
-    if content.overlap != .bufferOne, record.pointee.buffered != ScheduleRecord.none {
+    let isFiredOut = content.maximumFires > 0 && record.pointee.fired >= content.maximumFires
+    if content.overlap != .bufferOne || isFiredOut, record.pointee.buffered != ScheduleRecord.none {
       letGo(record)
       record.pointee.buffered = ScheduleRecord.none
       record.pointee.skipped &+= 1
       scalars.pointee.scheduleTotals.skipped += 1
     }
     moveOn(slot, record, last: record.pointee.last, next: next)
+    // Its timer is a new one, which does not know that the fire may have been postponed.
+    if record.pointee.buffered != ScheduleRecord.none { release(slot) }
     return true
   }
 
   /// Enqueues the job and moves the schedule on: the two are one event, so that there is never the one without the other.
   private func applyFired(_ slot: UInt32, _ id: JobID, due: Int64, next: Int64?, missed: UInt32) -> Bool {
-    guard let record = existing(schedule: slot), enqueue(id, of: slot, due: due) else { return false }
+    guard let record = unfinished(schedule: slot), enqueue(id, of: slot, due: due) else { return false }
     countMissed(record, missed)
     letGo(record)
     record.pointee.lastJob = id.rawValue
@@ -144,7 +154,8 @@ extension Engine {
   }
 
   private func countMissed(_ record: UnsafeMutablePointer<ScheduleRecord>, _ count: UInt32) {
-    record.pointee.missed &+= count
+    let (sum, isTooMuch) = record.pointee.missed.addingReportingOverflow(count)
+    record.pointee.missed = isTooMuch ? .max : sum
     scalars.pointee.scheduleTotals.missed += UInt64(count)
   }
 
@@ -249,7 +260,7 @@ extension Engine {
     return job
   }
 
-  private func cancelTimer(ofSchedule record: UnsafeMutablePointer<ScheduleRecord>) {
+  func cancelTimer(ofSchedule record: UnsafeMutablePointer<ScheduleRecord>) {
     let timer = record.pointee.timer
     if timer == JobRecord.noTimer { return }
     record.pointee.timer = JobRecord.noTimer

@@ -13,8 +13,17 @@ final class ZoneTable {
   private var uses: [Int] = []
   /// Rules that were given of zones that no schedule has named.
   private var known: [[UInt8]: ZoneRules] = [:]
-  /// Zones whose rules have changed, and the schedule from which on the due times are still those of the old ones.
-  var sweeps: [(zone: UInt32, from: UInt32)] = []
+  /// Zones whose rules have changed, while due times are found anew.
+  var sweeps: [Sweep] = []
+
+  /// A walk over the schedules after the rules of a zone have changed.
+  struct Sweep {
+    let zone: UInt32
+    /// Of the new rules.
+    let fingerprint: UInt64
+    /// The schedule from which on the due times are still those of the old rules.
+    var from: UInt32 = 0
+  }
 
   init(hash: ByteHash) {
     names = NameTable(maximum: Int(ScheduleRecord.noZone), hash: hash)
@@ -37,7 +46,7 @@ final class ZoneTable {
   /// The numbers of zones that schedules are in.
   var inUse: [UInt32] { uses.indices.filter { uses[$0] > 0 }.map { UInt32($0) } }
 
-  /// Takes rules of a zone. Those of a zone with a number must have its fingerprint, or `change` is to follow.
+  /// Takes rules of a zone. Those of a zone with a number must have its fingerprint, or a sweep is to follow.
   func take(_ name: BorrowedBytes, _ zoneRules: ZoneRules) {
     if let number = names.find(name) { rules[Int(number)] = zoneRules } else { known[Array(name)] = zoneRules }
   }
