@@ -71,6 +71,7 @@ let package = Package(
     .package(url: "https://github.com/swiftlang/swift-syntax", "600.0.0"..<"604.0.0"),
     // Without its trait it leaves Foundation out.
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     // C: what Swift cannot say itself.
@@ -144,11 +145,12 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomModel", "NuvomSchedule", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Yams", package: "Yams"),
       ],
       path: "Sources/Tools/nuvom", swiftSettings: strict),
 
@@ -198,7 +200,10 @@ let package = Package(
       ]),
     tests(
       "NuvomToolTests",
-      ["nuvom", "nuvom-discover", "NuvomCommandLine", "MessagePack", "NuvomWAL", "NuvomWorker", logging]),
+      [
+        "nuvom", "nuvom-discover", "NuvomCommandLine", "NuvomClient", "NuvomSchedule", "MessagePack", "NuvomWAL",
+        "NuvomWorker", logging,
+      ]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
     .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: strict),
     .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),

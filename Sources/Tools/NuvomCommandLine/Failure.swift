@@ -8,7 +8,7 @@ package enum ExitStatus: Int32 {
   case torn = 3
   /// The command line is wrong, or the broker found a value in it wrong.
   case usage = 64
-  /// Data is not what it should be: a damaged log, text that is not JSON, sources that do not build.
+  /// Data is not what it should be: a damaged log, text that is not JSON, a wrong file of schedules, sources that do not build.
   case damaged = 65
   /// What was to be read is not there.
   case missing = 66
@@ -30,7 +30,7 @@ package enum ExitStatus: Int32 {
       1   the broker says no: no such job, lease lost, nothing to dequeue
       3   wal verify: the last write is incomplete, and will be cut off
       64  the command line is wrong
-      65  data is damaged (a log, JSON), or sources do not build
+      65  data is damaged (a log, JSON, YAML), or sources do not build
       66  the log or file is not there
       69  the broker cannot be reached, or its address is taken
       70  an error of the program, or versions that do not fit together
@@ -78,7 +78,7 @@ extension ExitStatus {
   package init(_ code: NuvomError.Code) {
     switch code {
     case .notFound, .finished, .leaseLost, .cancelled: self = .refused
-    case .badParameters, .limitExceeded, .frameTooLarge: self = .usage
+    case .badParameters, .limitExceeded, .frameTooLarge, .unknownTimeZone, .neverDue: self = .usage
     case .unreachable, .timeout, .closed: self = .unavailable
     case .memoryFull, .diskFull, .shuttingDown, .tooManyConnections: self = .temporary
     case .storageUnknown: self = .inputOutput

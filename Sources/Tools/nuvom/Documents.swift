@@ -1,6 +1,7 @@
 import NuvomCommandLine
 import MessagePack
 import NuvomClient
+import NuvomSchedule
 
 // What the broker's answers look like in JSON: names as in Protocol.md, ids as 16 hexadecimal digits.
 
@@ -43,8 +44,9 @@ extension LeasedJob {
       "id": .id(id), "token": .uint(token.rawValue), "attempt": .count(attempt),
       "max_attempts": .count(maximumAttempts), "postponed": postponed == 0 ? nil : .count(postponed),
       "lease_ms": .milliseconds(lease), "timeout_ms": timeout.map { .milliseconds($0) }, "queue": .string(queue),
-      "task": .string(task), "payload": .decoded(payload), "payload_base64": .binary(payload),
-      "headers": HeaderValue.document(headers), "tags": tags.isEmpty ? nil : .array(tags.map { .string($0) }),
+      "task": .string(task), "schedule": schedule?.document, "payload": .decoded(payload),
+      "payload_base64": .binary(payload), "headers": HeaderValue.document(headers),
+      "tags": tags.isEmpty ? nil : .array(tags.map { .string($0) }),
     ])
   }
 }
@@ -57,7 +59,7 @@ extension JobStatus {
       "expired_leases": .count(expiredLeases), "postponed": postponed == 0 ? nil : .count(postponed),
       "enqueued_at_ms": .uint(enqueuedAtMilliseconds),
       "due_at_ms": dueAtMilliseconds.map { .uint($0) }, "lease_ms_left": leaseLeft.map { .milliseconds($0) },
-      "token": token.map { .uint($0.rawValue) }, "progress": progress?.document,
+      "token": token.map { .uint($0.rawValue) }, "schedule": schedule?.document, "progress": progress?.document,
       "finished_at_ms": finishedAtMilliseconds.map { .uint($0) },
       "dead_reason": deadReason.map { .string("\($0.wireName)") },
       "payload": .decoded(payload), "payload_base64": .binary(payload),
@@ -75,6 +77,7 @@ extension JobStatus {
       ("task", task), ("priority", "\(priority)"), ("attempt", "\(attempt) of \(maximumAttempts)"),
       ("enqueued", TimeText.write(enqueuedAtMilliseconds)),
     ]
+    if let schedule { pairs.append(("schedule", schedule.words)) }
     if let dueAtMilliseconds { pairs.append(("due", TimeText.write(dueAtMilliseconds))) }
     if let token { pairs.append(("token", "\(token.rawValue)")) }
     if let leaseLeft { pairs.append(("lease left", DurationText.writeRoughly(leaseLeft))) }
@@ -94,6 +97,13 @@ extension JobStatus {
     }
     return Output.pairs(pairs)
   }
+}
+
+extension ScheduledFire {
+  fileprivate var document: MessageValue { ["name": .string(name), "due_at_ms": .uint(dueAtMilliseconds)] }
+
+  /// Which schedule, and for which due time.
+  var words: String { "\(name), due \(ISOTime(milliseconds: dueAtMilliseconds, in: .utc))" }
 }
 
 extension JobStatus.Progress {
@@ -161,6 +171,28 @@ extension BrokerStatistics {
   var document: MessageValue {
     .map(
       [("version", .string(version)), ("fsync", .string(fsync))]
-        + numbers.sorted { $0.key < $1.key }.map { (.string($0.key), .uint($0.value)) })
+        + numbers.sorted { $0.key < $1.key }.map { (.string($0.key), .uint($0.value)) }
+        + [(.string("fire_lateness"), fireLateness.document)])
+  }
+}
+
+extension Histogram {
+  fileprivate var document: MessageValue {
+    [
+      "le_ms": .array(bounds.map { .milliseconds($0) }), "counts": .array(counts.map { .uint($0) }),
+      "sum_ms": .milliseconds(sum),
+    ]
+  }
+
+  /// How many were how long, in one line.
+  var words: String { Self.words(bounds, counts) }
+
+  /// The counts that there are, each with its bound.
+  static func words(_ bounds: [Duration], _ counts: [UInt64]) -> String {
+    let within = zip(bounds, counts).filter { $0.1 > 0 }.map { "\($0.1) up to \(DurationText.write($0.0))" }
+    let beyond = zip(counts.dropFirst(bounds.count), bounds.suffix(1)).filter { $0.0 > 0 }
+      .map { "\($0.0) above \(DurationText.write($0.1))" }
+    let all = within + beyond
+    return all.isEmpty ? "-" : all.joined(separator: ", ")
   }
 }

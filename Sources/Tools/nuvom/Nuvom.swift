@@ -37,6 +37,7 @@ struct Nuvom: AsyncParsableCommand {
           EnqueueCommand.self, StatusCommand.self, GetCommand.self, InspectCommand.self, WaitCommand.self,
           CancelCommand.self, RetryCommand.self,
         ]),
+      CommandGroup(name: "Schedules", subcommands: [ScheduleCommand.self, RunSchedulerCommand.self]),
       CommandGroup(
         name: "Worker", subcommands: [RunWorkerCommand.self, TestWorkerCommand.self]),
       CommandGroup(
@@ -69,6 +70,8 @@ struct Nuvom: AsyncParsableCommand {
       failure = error
     } catch let error as StorageError {
       failure = Failure(error)
+    } catch let error as Unreadable {
+      failure = Failure(.usage, error.description)
     } catch {
       // Help, version, what is wrong with the command line, which the parser explains itself; and statuses without a word.
       if error is ExitCode || exitCode(for: error) != .failure { exit(withError: error) }

@@ -36,7 +36,9 @@ struct StatsCommand: AsyncParsableCommand {
     }
     try client.output.answer(
       statistics.document,
-      Output.pairs([("version", statistics.version), ("fsync", statistics.fsync)] + numbers))
+      Output.pairs(
+        [("version", statistics.version), ("fsync", statistics.fsync)] + numbers
+          + [("fire_lateness", statistics.fireLateness.words)]))
   }
 }
 

@@ -31,16 +31,20 @@ struct PayloadOptions: ParsableArguments {
     }
   }
 
-  /// The payload's bytes; none for none.
-  func bytes() throws -> [UInt8] {
+  /// The payload's bytes; nil if none was given.
+  func bytes() throws -> [UInt8]? {
     if let payload { return [UInt8](payload.utf8) }
     if let payloadFile { return try InputFile.read(payloadFile) }
-    if args == nil && kwargs == nil { return [] }
-    let arguments: MessageValue = ["args": args ?? [], "kwargs": kwargs ?? [:]]
+    if args == nil && kwargs == nil { return nil }
     do {
-      return try arguments.encoded()
+      return try Self.bytes(args: args, kwargs: kwargs)
     } catch {
       throw Failure(.usage, "--args and --kwargs cannot be sent: \(error)")
     }
+  }
+
+  /// A task's arguments as a payload.
+  static func bytes(args: MessageValue?, kwargs: MessageValue?) throws -> [UInt8] {
+    try (["args": args ?? [], "kwargs": kwargs ?? [:]] as MessageValue).encoded()
   }
 }

@@ -10,43 +10,18 @@ struct EnqueueCommand: AsyncParsableCommand {
       "When the id is printed the job is on the broker's disk (unless the broker was told otherwise with --fsync).")
 
   @Argument(help: "The task: the name of the handler that is to do the job.") var task: String
-  @Option(help: "The queue.") var queue = "default"
-  @OptionGroup var payload: PayloadOptions
+  @OptionGroup var fields: JobFieldOptions
   @Option(
     help: ArgumentHelp("Not before so long from now, as 5s.", valueName: "duration"), transform: DurationText.read)
   var delay: Duration?
   @Option(
     help: ArgumentHelp("Not before this time, as 2027-01-31T18:30:00Z.", valueName: "time"), transform: TimeText.read)
   var at: UInt64?
-  @Option(
-    help: ArgumentHelp("A dead letter if it was not started by then.", valueName: "duration"),
-    transform: DurationText.read)
-  var expiresIn: Duration?
-  @Option(help: "0 to 255, lower first.") var priority: UInt8 = 5
-  @Option(help: ArgumentHelp("How often it is tried before it is a dead letter.", valueName: "n")) var maxAttempts = 3
-  @Option(
-    help: ArgumentHelp("Wait before the second attempt; it doubles with each, to 10m.", valueName: "duration"),
-    transform: DurationText.read)
-  var backoff: Duration?
-  @Option(
-    help: ArgumentHelp("Time that one attempt may take, for the worker to hold.", valueName: "duration"),
-    transform: DurationText.read)
-  var timeout: Duration?
-  @Option(
-    help: ArgumentHelp("How long its leases last, whatever the worker asks.", valueName: "duration"),
-    transform: DurationText.read)
-  var lease: Duration?
-  @Option(
-    help: ArgumentHelp("How long the finished job and its result are kept. Default: 0.", valueName: "duration"),
-    transform: DurationText.read)
-  var retention: Duration = .zero
   @Option(help: ArgumentHelp("Enqueue nothing if a job with this key was enqueued lately.", valueName: "key"))
   var uniqueKey: String?
   @Option(
     help: ArgumentHelp("How long the key is known. Default: 1h.", valueName: "duration"), transform: DurationText.read)
   var uniqueFor: Duration?
-  @Option(name: .customLong("tag"), help: ArgumentHelp("A tag; may be repeated.", valueName: "text"))
-  var tags: [String] = []
   @OptionGroup var client: ClientOptions
 
   func validate() throws {
@@ -65,17 +40,10 @@ struct EnqueueCommand: AsyncParsableCommand {
   }
 
   private func job() throws -> Job {
-    var job = Job(task: task, queue: queue, payload: try payload.bytes())
-    job.priority = priority
+    var job = Job(task: task)
+    try fields.apply(to: &job)
     job.start = delay.map { .after($0) } ?? at.map { .at(millisecondsSince1970: $0) }
-    job.expiry = expiresIn.map { .after($0) }
-    job.maximumAttempts = maxAttempts
-    if let backoff { job.backoff = .exponential(base: backoff, cap: max(backoff, .seconds(600))) }
-    job.timeout = timeout
-    job.lease = lease
-    job.retention = retention
     job.uniqueKey = uniqueKey.map { Job.UniqueKey($0, window: uniqueFor ?? .seconds(3_600)) }
-    job.tags = tags
     return job
   }
 }

@@ -111,6 +111,7 @@ extension JobStatus {
     pairs.append(("error", error ?? "-"))
     pairs.append(("retries_left", "\(max(0, maximumAttempts - attempt))"))
     pairs.append(("attempts", "\(attempt)"))
+    if let schedule { pairs.append(("schedule", schedule.words)) }
     pairs.append(("created_at", TimeText.write(enqueuedAtMilliseconds)))
     pairs.append(("completed_at", finishedAtMilliseconds.map(TimeText.write) ?? "-"))
     if payload["args"] == nil { pairs.append(("payload", Output.payload(self.payload, limit: 2_000))) }
