@@ -43,6 +43,7 @@ let package = Package(
   products: [
     .library(name: "NuvomClient", targets: ["NuvomClient"]),
     .library(name: "NuvomTasks", targets: ["NuvomTasks"]),
+    .library(name: "NuvomFoundationCompat", targets: ["NuvomFoundationCompat"]),
     .library(name: "NuvomWorker", targets: ["NuvomWorker"]),
     .library(name: "NuvomTestKit", targets: ["NuvomTestKit"]),
     .library(name: "NuvomWorkerCommand", targets: ["NuvomWorkerCommand"]),
@@ -115,6 +116,7 @@ let package = Package(
         "NuvomClient", "NuvomModel", "MessagePack", "CLinkedTasks", logging, tracing,
         .target(name: "NuvomMacros", condition: .when(traits: ["Macros"])),
       ]),
+    module("Client", "NuvomFoundationCompat", ["NuvomClient", "NuvomTasks"]),
     module("Client", "NuvomWorker", ["NuvomTasks", "MessagePack", logging, metrics, tracing, lifecycle, subprocess]),
 
     // Testing: what users test their tasks with.
@@ -179,6 +181,7 @@ let package = Package(
       "NuvomClientTests",
       ["NuvomClient", "NuvomConnection", "NuvomServer", "NuvomModel", "MessagePack", nio, nioPosix, logging, lifecycle]),
     tests("NuvomTasksTests", ["NuvomTasks", "NuvomClient", "MessagePack", logging]),
+    tests("NuvomFoundationCompatTests", ["NuvomFoundationCompat", "NuvomTestKit", "NuvomWorker"]),
     tests(
       "NuvomWorkerTests",
       [
@@ -212,7 +215,9 @@ let package = Package(
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),
     tests("WorkerCrashTests", ["BrokerProcess", "SeededNumbers", "CrashWorker", "NuvomTasks", "MessagePack"]),
-    tests("DocumentationTests", ["NuvomClient", "NuvomTasks", "NuvomWorker", logging, lifecycle]),
+    tests(
+      "DocumentationTests",
+      ["NuvomClient", "NuvomTasks", "NuvomFoundationCompat", "NuvomWorker", logging, lifecycle]),
     tests("ArchitectureTests"),
   ]
 )

@@ -47,8 +47,15 @@ struct SourceRulesTests {
       forbidden: ["NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "NuvomServer", "ArgumentParser"],
       reason: "a client knows the protocol, never the broker's inside"),
     ImportRule(
+      folder: "Client/NuvomClient", forbidden: ["Foundation*"],
+      reason: "who wants no Foundation need not link it: NuvomFoundationCompat brings it"),
+    ImportRule(
       folder: "Client/NuvomTasks", forbidden: ["NIO*", "NuvomConnection", "Foundation*", "Glibc", "Dispatch"],
       reason: "a task is a name, a policy and a function; connections are the client's"),
+    ImportRule(
+      folder: "Client/NuvomFoundationCompat",
+      forbidden: ["NIO*", "NuvomConnection", "NuvomModel", "NuvomWorker", "Glibc", "Dispatch"],
+      reason: "it adds Date to the public interface of client and tasks, and nothing else"),
     ImportRule(
       folder: "Client/NuvomWorker", forbidden: ["NIO*", "NuvomConnection", "NuvomModel", "Foundation*"],
       reason: "a worker stands on the client's public interface"),

@@ -1,3 +1,5 @@
+import Foundation
+import NuvomFoundationCompat
 import NuvomTasks
 
 // The README's code of tasks. It is compiled, not run; the rest of it is in Examples/LinkCheck.
@@ -26,11 +28,12 @@ private struct PageReport: Codable, Sendable {
     // end snippet
   }
 
-  func readmeSchedules(_ folder: String) async throws {
+  func readmeSchedules(_ folder: String, _ launch: Date) async throws {
     // snippet README.md
     try await NuvomClient.withClient { _ in
-      // Once, in an hour.
+      // Once, in an hour; or at a date.
       try await checkPageTask.schedule(root: folder, page: "README.md", in: .seconds(3_600))
+      try await checkPageTask.schedule(root: folder, page: "CHANGELOG.md", at: launch)
       // Every five minutes.
       try await checkPageTask.schedule(
         root: folder, page: "CHANGELOG.md", every: .seconds(300), named: "check.changelog")

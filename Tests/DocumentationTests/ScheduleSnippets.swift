@@ -1,3 +1,5 @@
+import Foundation
+import NuvomFoundationCompat
 import NuvomTasks
 
 // The code of NuvomTasks' page about schedules. It is compiled, not run.
@@ -9,12 +11,22 @@ func fourWays() async throws {
   try await NuvomClient.withClient { _ in
     // Once, in an hour; or at a time.
     try await report.schedule("trial", in: .seconds(3_600))
-    try await report.schedule("launch", atMillisecondsSince1970: 1_800_000_000_000)
+    try await report.schedule("launch", at: .millisecondsSince1970(1_800_000_000_000))
     // Every five minutes.
     try await report.schedule("stock", every: .seconds(300), named: "report.stock")
     // At nine on working days in Berlin, in winter and in summer.
     try await report.schedule("sales", cron: "0 9 * * mon-fri", timeZone: "Europe/Berlin", named: "report.sales")
   }
+  // end snippet
+}
+
+func scheduleDates() async throws {
+  // snippet Sources/Client/NuvomTasks/NuvomTasks.docc/Scheduling.md
+  let launch = Date.now + 86_400
+  let schedule = try await report.schedule("launch", at: launch)
+  print(schedule.receipt?.dueAt ?? .distantPast)
+
+  try await report.schedule("stock", every: .seconds(300), options: ScheduleOptions(startAt: launch))
   // end snippet
 }
 

@@ -6,10 +6,11 @@ import Testing
 @testable import nuvom
 
 struct CommandExecutorTests {
-  private func context(headers: [String: HeaderValue] = [:]) -> JobContext {
+  private func context(headers: [String: HeaderValue] = [:], schedule: ScheduledFire? = nil) -> JobContext {
     var job = LeasedJob(task: "task")
     job.lease = .seconds(30)
     job.headers = headers
+    job.schedule = schedule
     return JobContext(job: job, deadline: nil, logger: Logger(label: "test"), reportProgress: { _ in })
   }
 
@@ -23,6 +24,14 @@ struct CommandExecutorTests {
     #expect(
       try result.map { try MessageValue(decoding: $0) }
         == "NUVOM_HEADER_TENANT_ID=first\nNUVOM_HEADER_TRACE_PARENT=00-1\nNUVOM_HEADER_X__=yz")
+  }
+
+  @Test("The command of a job that a schedule enqueued is told the schedule and the due time")
+  func schedule() async throws {
+    let executor = CommandExecutor(.init(command: "echo \"$NUVOM_SCHEDULE\" at $NUVOM_DUE_AT_MS"))
+    let fire = ScheduledFire(name: "check readme\0s", dueAtMilliseconds: 1_800_000_000_000)
+    let result = try await executor.run(context(schedule: fire))
+    #expect(try result.map { try MessageValue(decoding: $0) } == "check readmes at 1800000000000")
   }
 
   @Test("An executor that knows some tasks has no policy for others; one that was told none takes all")

@@ -39,6 +39,16 @@ extension ProgramTests {
       #expect(try broker.finished(empty, worker).text("result").hasPrefix(#"{"args":[],"kwargs":{}}"#))
     }
 
+    @Test(
+      "The command of a job that was enqueued by hand has no schedule, also if its worker was started by one that has")
+    func noSchedule() throws {
+      let worker = try RunningWorker(
+        workspace,
+        ["--exec", "echo ${NUVOM_SCHEDULE-none} ${NUVOM_DUE_AT_MS-never} $OTHER", "--connect", broker.address],
+        environment: ["NUVOM_SCHEDULE": "outer", "NUVOM_DUE_AT_MS": "1", "OTHER": "inherited"])
+      #expect(try broker.finished(try broker.enqueue(["task"]), worker)["result"] == "none never inherited")
+    }
+
     @Test("A command that fails is tried again; its errors have the end of what it wrote to standard error")
     func retry() throws {
       let worker = try worker(

@@ -75,8 +75,8 @@ struct ScheduleTests {
   @Test("A schedule for a time fires at it; one for a time that is past fires at once")
   func atTime() async throws {
     try await run { broker, greet in
-      try await greet.schedule("later", atMillisecondsSince1970: start + 10_000)
-      try await greet.schedule("past", atMillisecondsSince1970: 1)
+      try await greet.schedule("later", at: .millisecondsSince1970(start + 10_000))
+      try await greet.schedule("past", at: .millisecondsSince1970(-1))
       await broker.clock.advance(by: .milliseconds(9_999))
       #expect(fires.texts == ["past"])
       await broker.clock.advance(by: .milliseconds(1))

@@ -149,7 +149,7 @@
     /// One for each way in which a schedule is due.
     private var scheduleFunctions: String {
       let ways = [
-        (["atMillisecondsSince1970 nuvomTime: Swift.UInt64"], "atMillisecondsSince1970: nuvomTime"),
+        (["at nuvomTime: some NuvomTasks.WallTime"], "at: nuvomTime"),
         (["in nuvomDelay: Swift.Duration"], "in: nuvomDelay"),
         (["every nuvomInterval: Swift.Duration"], "every: nuvomInterval"),
         (

@@ -49,20 +49,20 @@ public struct ScheduleOptions: Hashable, Sendable {
 
 // A task's schedule is due in exactly one of four ways, each with a function of its own.
 extension EnqueueableTask {
-  /// Has the broker enqueue a job of the task once, at a time in milliseconds since 1970-01-01 UTC; at once if it is past. The schedule is on the
-  /// broker's disk when this returns.
+  /// Has the broker enqueue a job of the task once, at a time; at once if it is past. The schedule is on the broker's disk when this returns.
   ///
   /// - Parameters:
+  ///   - time: a `Date` with `NuvomFoundationCompat`, or `.millisecondsSince1970(_:)`; what is before 1970 counts as 1970.
   ///   - name: 1…255 bytes, what the schedule is known by: the same call again changes nothing, another definition of the name replaces it. Nil: a
   ///     random one, forgotten when it has finished.
   ///   - client: by default `NuvomClient.current`.
   /// - Throws: `EncodingError`; what `NuvomClient.schedule` throws.
   @discardableResult
   public func schedule(
-    _ input: Input, atMillisecondsSince1970 time: UInt64, named name: String? = nil,
+    _ input: Input, at time: some WallTime, named name: String? = nil,
     options: ScheduleOptions = ScheduleOptions(), on client: NuvomClient? = nil
   ) async throws -> ScheduleHandle<Output> {
-    try await schedule(input, times: .at(millisecondsSince1970: time), named: name, options: options, on: client)
+    try await schedule(input, times: .at(time), named: name, options: options, on: client)
   }
 
   /// Has the broker enqueue a job of the task once, so long after it took the schedule. Otherwise as for a time.
@@ -104,21 +104,21 @@ extension EnqueueableTask {
       on: client)
   }
 
-  /// Has the broker enqueue a job of the task once, at a time in milliseconds since 1970-01-01 UTC; at once if it is past. The schedule is on the
-  /// broker's disk when this returns.
+  /// Has the broker enqueue a job of the task once, at a time; at once if it is past. The schedule is on the broker's disk when this returns.
   ///
   /// - Parameters:
+  ///   - time: a `Date` with `NuvomFoundationCompat`, or `.millisecondsSince1970(_:)`; what is before 1970 counts as 1970.
   ///   - name: 1…255 bytes, what the schedule is known by: the same call again changes nothing, another definition of the name replaces it. Nil: a
   ///     random one, forgotten when it has finished.
   ///   - client: by default `NuvomClient.current`.
   /// - Throws: `EncodingError`; what `NuvomClient.schedule` throws.
   @discardableResult
   public func schedule<each Argument>(
-    _ arguments: repeat each Argument, atMillisecondsSince1970 time: UInt64, named name: String? = nil,
+    _ arguments: repeat each Argument, at time: some WallTime, named name: String? = nil,
     options: ScheduleOptions = ScheduleOptions(), on client: NuvomClient? = nil
   ) async throws -> ScheduleHandle<Output> where Input == Arguments<repeat each Argument> {
     try await schedule(
-      Arguments(repeat each arguments), times: .at(millisecondsSince1970: time), named: name, options: options,
+      Arguments(repeat each arguments), times: .at(time), named: name, options: options,
       on: client)
   }
 

@@ -89,12 +89,15 @@ final class CommandExecutor: JobExecutor {
   func shutDown() async {}
 
   /// What the command is told of its job.
-  private func environment(_ job: LeasedJob) -> [String: String] {
-    var environment = [
+  private func environment(_ job: LeasedJob) -> [String: String?] {
+    var environment: [String: String?] = [
       "NUVOM_JOB_ID": "\(job.id)", "NUVOM_TASK": job.task, "NUVOM_QUEUE": job.queue, "NUVOM_ATTEMPT": "\(job.attempt)",
       "NUVOM_MAX_ATTEMPTS": "\(job.maximumAttempts)", "NUVOM_LEASE_TOKEN": "\(job.token.rawValue)",
     ]
-    environment["NUVOM_CONNECT"] = configuration.broker.map { "\($0)" }
+    if let broker = configuration.broker { environment["NUVOM_CONNECT"] = "\(broker)" }
+    // Nil for a job that no schedule enqueued: this worker may itself have been started by one that a schedule did.
+    environment.updateValue(job.schedule?.name, forKey: "NUVOM_SCHEDULE")
+    environment.updateValue(job.schedule.map { "\($0.dueAtMilliseconds)" }, forKey: "NUVOM_DUE_AT_MS")
     // Of two headers that differ only in what a variable's name cannot say, the first counts.
     for (name, value) in job.headers.sorted(by: { $0.key < $1.key }) {
       guard case .text(let text) = value else { continue }
@@ -105,7 +108,7 @@ final class CommandExecutor: JobExecutor {
       if environment[variable] == nil { environment[variable] = text }
     }
     // No environment can hold them.
-    return environment.mapValues { $0.filter { $0 != "\0" } }
+    return environment.mapValues { $0?.filter { $0 != "\0" } }
   }
 }
 

@@ -21,8 +21,8 @@ struct CommandProcess: Sendable {
 
   /// Given to `/bin/sh -c`.
   let command: String
-  /// Beside those of this process.
-  let environment: [String: String]
+  /// Beside those of this process; nil: without it, also if this process has it.
+  let environment: [String: String?]
   /// Bytes of standard output.
   let outputLimit: Int
   /// How long it may take to end after SIGTERM, when its Swift task is cancelled.
@@ -63,9 +63,7 @@ struct CommandProcess: Sendable {
     options.processGroupID = 0
     // What the command left in the background would outlive its job.
     defer { group.end() }
-    let changes = environment.map { name, value -> (Environment.Key, String?) in
-      (Environment.Key(stringLiteral: name), value)
-    }
+    let changes = environment.map { name, value in (Environment.Key(stringLiteral: name), value) }
     let result = try await Subprocess.run(
       .path("/bin/sh"), arguments: ["-c", command],
       environment: .inherit.updating(Dictionary(changes) { $1 }), platformOptions: options, input: .inputWriter,

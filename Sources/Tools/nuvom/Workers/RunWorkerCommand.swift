@@ -14,7 +14,8 @@ struct RunWorkerCommand: AsyncParsableCommand {
       message and trace. When the job's timeout has passed, its lease is lost or it is cancelled, the command and all that it started get \
       SIGTERM, soon after SIGKILL; what it left in the background ends with it. In its environment: NUVOM_JOB_ID, NUVOM_TASK, \
       NUVOM_QUEUE, NUVOM_ATTEMPT, NUVOM_MAX_ATTEMPTS, NUVOM_LEASE_TOKEN, NUVOM_CONNECT, and each header that is text as NUVOM_HEADER_… \
-      in capitals.
+      in capitals; for a job that a schedule enqueued also NUVOM_SCHEDULE, its name, and NUVOM_DUE_AT_MS, the due time that the job is about, in \
+      milliseconds since 1970-01-01 UTC.
 
       Without --exec, builds the worker of the Swift package in the working directory, its executable product that depends on \
       NuvomWorkerCommand or NuvomWorker, and becomes it; what follows -- are its arguments. With --dev it builds and starts it again when sources \
