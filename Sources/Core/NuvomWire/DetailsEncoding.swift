@@ -86,20 +86,27 @@ extension MessageWriter {
 
   /// dead_list: as many of the jobs as fit into a frame. If that is not all, the page ends earlier.
   mutating func jobs(_ jobs: [JobDetails], next: JobID?) {
-    // The first goes in whatever it is: alone it fits.
-    var kept = min(jobs.count, 1)
-    var bytes = 64 + (jobs.first?.encodedBytesAtMost ?? 0)
-    while kept < jobs.count {
-      bytes += jobs[kept].encodedBytesAtMost
-      if bytes > ProtocolLimits.frameBytes { break }
-      kept += 1
-    }
+    let kept = Self.fitting(jobs) { ($0.encodedBytesAtMost, $0.elementsAtMost) }
     let next = kept < jobs.count ? jobs[kept - 1].id : next
     mapHeader(next == nil ? 1 : 2)
     literal("jobs")
     arrayHeader(kept)
     for job in jobs[..<kept] { self.job(job) }
     if let next { pair("next", next.rawValue) }
+  }
+
+  /// How many items of a page, from the first, fit into a frame, by what each takes at most. The first goes in whatever it is: alone it fits.
+  static func fitting<Item>(_ items: [Item], _ size: (Item) -> (bytes: Int, elements: Int)) -> Int {
+    // What is around the items, the name of the next page's beginning with it.
+    var bytes = 512
+    var elements = 16
+    for (index, item) in items.enumerated() {
+      let one = size(item)
+      bytes += one.bytes
+      elements += one.elements
+      if index > 0, bytes > ProtocolLimits.frameBytes || elements > ProtocolLimits.frameElements { return index }
+    }
+    return items.count
   }
 
   /// queues.
@@ -204,4 +211,7 @@ extension JobDetails {
     let said = (progress?.message.count ?? 0) + (fire?.schedule.count ?? 0)
     return errors.reduce(512 + own + said) { $0 + 96 + $1.type.count + $1.message.count + $1.trace.count }
   }
+
+  /// Not less than the values that the job is in a response: of its own it has less than 64, an error has 11, and none takes less than a byte.
+  fileprivate var elementsAtMost: Int { 64 + headers.count + tags.count + 11 * errors.count }
 }

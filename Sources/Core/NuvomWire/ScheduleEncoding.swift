@@ -47,13 +47,7 @@ extension MessageWriter {
 
   /// schedules: as many as fit into a frame. If that is not all, the page ends earlier.
   mutating func schedules(_ schedules: [ScheduleDetails], next: [UInt8]?) {
-    var kept = min(schedules.count, 1)
-    var bytes = 512 + (schedules.first?.encodedBytesAtMost ?? 0)
-    while kept < schedules.count {
-      bytes += schedules[kept].encodedBytesAtMost
-      if bytes > ProtocolLimits.frameBytes { break }
-      kept += 1
-    }
+    let kept = Self.fitting(schedules) { ($0.encodedBytesAtMost, $0.elementsAtMost) }
     let next = kept < schedules.count ? schedules[kept - 1].name : next
     mapHeader(next == nil ? 1 : 2)
     literal("schedules")
@@ -199,4 +193,7 @@ extension ScheduleDetails {
     if case .cron(let expression, let zone, _, _) = times { own += expression.count + zone.count }
     return own + job.tags.count + (job.payload?.count ?? 0)
   }
+
+  /// Not less than the values that the schedule is in a response: of its own it has less than 96, and none takes less than a byte.
+  fileprivate var elementsAtMost: Int { 96 + metadata.count + job.headers.count + job.tags.count }
 }

@@ -73,7 +73,8 @@ final class BrokerLoop: Transport {
       do throws(ZoneError) {
         try broker.readZones()
       } catch {
-        self.logger.error("time zone rules were not read; schedules go on by the old ones", metadata: ["error": "\(error)"])
+        self.logger.error(
+          "time zone rules were not read; schedules go on by the old ones", metadata: ["error": "\(error)"])
       }
       self.scheduleZones()
     }
