@@ -33,6 +33,7 @@ func completeJobShape() throws {
   job.dueAtMilliseconds = 1
   job.leaseMillisecondsLeft = 2
   job.token = LeaseToken(rawValue: 3)
+  job.fire = FireDetails(schedule: Array("nightly".utf8), dueMilliseconds: 7)
   job.progress = JobProgress(percent: 40, message: Array("é".utf8), atMilliseconds: 6)
   job.finishedAtMilliseconds = 4
   job.result = []
@@ -49,6 +50,7 @@ func completeJobShape() throws {
         "id": .uint(.max), "state": .string("\(state.wireName)"), "queue": "q", "task": "t", "payload": .binary([1]),
         "headers": ["a": "b"], "tags": ["c"], "priority": 0, "attempt": 2, "max_attempts": 65_535,
         "enqueued_at_ms": 1_800_000_000_000, "due_at_ms": 1, "lease_ms_left": 2, "token": 3,
+        "schedule": ["name": "nightly", "due_at_ms": 7],
         "progress": ["percent": 40, "message": "é", "at_ms": 6], "finished_at_ms": 4,
         "result": .binary([]), "dead_reason": .string("\(reason.wireName)"), "expired_leases": 5,
         "postponed": 4_294_967_295, "errors": [["attempt": 1, "at_ms": 9, "type": "E", "message": "m", "trace": "é"]],
@@ -219,6 +221,15 @@ func brokerStatistics() throws {
   statistics.walBatches = 17
   statistics.diskBytes = 18
   statistics.snapshots = 19
+  statistics.schedules = 20
+  statistics.scheduleTotals.fired = 21
+  statistics.scheduleTotals.missed = 22
+  statistics.scheduleTotals.skipped = 23
+  statistics.scheduleTotals.late = 24
+  statistics.scheduleTotals.triggered = 25
+  statistics.firesPostponed = 26
+  statistics.clockSteps = 27
+  for late: Int64 in [-5, 1_000, 1_001, 3_600_000_001] { statistics.fireLateness.add(microseconds: late) }
   let first: [(MessageValue, MessageValue)] = [
     ("version", "0.1.0"), ("uptime_ms", 1), ("connections", 2), ("clients", 3), ("queues", 4), ("ready", 5),
     ("delayed", 6), ("leased", 7), ("succeeded", 8), ("cancelled", 9), ("dead", 10),
@@ -228,5 +239,13 @@ func brokerStatistics() throws {
     ("fsync", "always"), ("wal_bytes_total", 15), ("wal_syncs_total", 16), ("wal_batches_total", 17),
     ("disk_bytes", 18), ("snapshots_total", 19),
   ]
-  #expect(try response(.statistics(statistics)) == responseMap([first, totalPairs, last]))
+  let bounds: MessageValue = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000, 60_000, 3_600_000]
+  let counts: MessageValue = [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+  let lateness: MessageValue = ["le_ms": bounds, "counts": counts, "sum_ms": 3_600_002]
+  let schedules: [(MessageValue, MessageValue)] = [
+    ("schedules", 20), ("fires_total", 21), ("fires_missed_total", 22), ("fires_skipped_total", 23),
+    ("fires_late_total", 24), ("fires_triggered_total", 25), ("fires_postponed_total", 26), ("clock_steps_total", 27),
+    ("fire_lateness", lateness),
+  ]
+  #expect(try response(.statistics(statistics)) == responseMap([first, totalPairs, last, schedules]))
 }

@@ -145,7 +145,11 @@ extension NewJob {
   fileprivate init(scheduledFrom cursor: inout MessageCursor) throws(RefusedRequest) {
     do throws(RefusedRequest) {
       try self.init(from: &cursor)
-      if start != .unspecified { throw RefusedRequest(parameter: "start_at_ms") }
+      switch start {
+      case .unspecified: break
+      case .after: throw RefusedRequest(parameter: "delay_ms")
+      case .at: throw RefusedRequest(parameter: "start_at_ms")
+      }
       if !uniqueKey.isEmpty { throw RefusedRequest(parameter: "unique_key") }
       if case .at = expiry { throw RefusedRequest(parameter: "expires_at_ms") }
     } catch {

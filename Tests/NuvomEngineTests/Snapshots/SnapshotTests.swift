@@ -13,7 +13,7 @@ func exactWhileChanging(seed: Int) {
   func change(_ steps: Int) {
     for _ in 0..<steps {
       request += 1
-      switch random.below(8) {
+      switch random.below(11) {
       case 0..<4:
         world.enqueue("payload \(request)", queue: "q\(random.below(3))", id: request) {
           $0.priority = UInt8(random.below(3))
@@ -30,6 +30,14 @@ func exactWhileChanging(seed: Int) {
         }
       case 5: world.dequeue("q\(random.below(3))", max: 3, lease: 400)
       case 6: world.advance(milliseconds: Int64(random.below(300)))
+      case 7:
+        world.every("s\(random.below(90))", UInt64(100 + random.below(900))) {
+          $0.overlap = OverlapPolicy.allCases[random.below(4)]
+          $0.maximumFires = UInt32(random.below(9))
+          $0.retentionMilliseconds = random.once(in: 2) ? 500 : 0
+        }
+      case 8: world.change(.scheduleTrigger, "s\(random.below(90))")
+      case 9: world.change(.scheduleDelete, "s\(random.below(90))")
       default: world.dead(.deadReplay, limit: 1)
       }
     }
@@ -91,6 +99,9 @@ private func fullSnapshot() -> (EngineWorld, EngineWorld.Snapshot)? {
   }
   for job in world.take(max: 30).taken { world.nack(world.name(job.id), retry: false) }
   _ = world.take(id: 200, settling: [world.settlement(.ack, "j99", token: 4)])
+  world.cron("cron", "@daily")
+  world.every("tick", 10_000) { $0.overlap = .bufferOne }
+  world.advance(seconds: 30)
   world.takeSnapshot()
   return world.snapshot.map { (world, $0) }
 }
@@ -98,8 +109,8 @@ private func fullSnapshot() -> (EngineWorld, EngineWorld.Snapshot)? {
 @Test("a snapshot's part that was cut is refused, or found to be missing something, wherever it was cut")
 func cutParts() throws {
   let (world, snapshot) = try #require(fullSnapshot())
-  // What is in no table, six tables, and what hangs on the records of four of them.
-  #expect(snapshot.parts.count == 11)
+  // What is in no table, seven tables, and what hangs on the records of five of them.
+  #expect(snapshot.parts.count == 13)
   for (index, part) in snapshot.parts.enumerated() {
     for length in stride(from: 1, to: part.count, by: part.count > 2_000 ? 37 : 1) {
       let engine = Engine(world.configuration, now: world.time)
@@ -128,7 +139,7 @@ func mutilatedParts(seed: Int) throws {
     let engine = Engine(world.configuration, now: world.time)
     _ = bytes.withUnsafeBytes { engine.restoreHeader($0) }
     let fresh = Engine(world.configuration, now: world.time)
-    _ = restore([snapshot.parts[0], [UInt8(1 + random.below(6))] + bytes], into: fresh)
+    _ = restore([snapshot.parts[0], [UInt8(1 + random.below(7))] + bytes], into: fresh)
   }
 }
 

@@ -235,7 +235,8 @@ extension Engine {
       clients.mutable(slot).pointee.name = stored()
       clientIndex.insert(hashing(bytes), slot)
     case (.schedules, RecordKind.schedule):
-      guard schedules.isTaken(slot), schedules.pointer(slot).pointee.body.isNone, let content = checked(bytes)
+      guard schedules.isTaken(slot), schedules.pointer(slot).pointee.body.isNone, let content = checked(bytes),
+        find(schedule: content.name) == nil
       else { return false }
       let hash = hashing(content.name)
       schedules.mutable(slot).pointee.hash = hash

@@ -92,7 +92,9 @@ extension Engine {
   ) -> Bool {
     guard let content = scalars.pointee.isReplaying ? checked(body) : ScheduleBody(body) else { return false }
     if scalars.pointee.isReplaying {
-      guard schedules.isWithinReach(slot), schedules.claim(slot: slot, generation: generation) else { return false }
+      guard find(schedule: content.name) == nil, schedules.isWithinReach(slot),
+        schedules.claim(slot: slot, generation: generation)
+      else { return false }
     }
     let hash = hashing(content.name)
     let record = schedules.mutable(slot)
