@@ -172,10 +172,10 @@ let package = Package(
     tests("NuvomScheduleTests", ["NuvomSchedule", "NuvomModel", "SeededNumbers"], exclude: ["fixtures", "oracle"]),
     tests("NuvomEngineTests", ["NuvomEngine", "NuvomModel", "NuvomSchedule", "SeededNumbers"]),
     tests("NuvomWALTests", ["NuvomWAL", "CPlatform"]),
-    tests("NuvomStorageTests", ["NuvomStorage", "NuvomWAL"]),
+    tests("NuvomStorageTests", ["NuvomStorage", "NuvomSchedule", "NuvomWAL"]),
     tests(
       "NuvomBrokerTests",
-      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomStorage", "NuvomWAL", "MessagePack"]),
+      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests(
       "NuvomClientTests",

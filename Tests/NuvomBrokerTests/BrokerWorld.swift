@@ -1,6 +1,7 @@
 import MessagePack
 import NuvomEngine
 import NuvomModel
+import NuvomSchedule
 import NuvomWAL
 import Synchronization
 import Testing
@@ -16,16 +17,24 @@ final class BrokerWorld: Transport {
   private(set) var failures: [StorageError] = []
   private var sockets: [ConnectionID: [UInt8]] = [:]
   private(set) var closed: [ConnectionID] = []
+  let zones = ScriptedZones()
+  let engine: Engine
 
-  init() {
+  /// `log`: what an engine has recovered from.
+  init(log: [[UInt8]] = []) {
     storage = ScriptedStorage()
     let clock = PlayedClock()
     self.clock = clock
     let engine = Engine(EngineConfiguration(), now: clock.time)
+    for batch in log {
+      let isRead = batch.withUnsafeBytes { engine.replay($0) }
+      #expect(isRead)
+    }
     engine.resume(at: clock.time)
+    self.engine = engine
     let broker = Broker(
       engine: engine, storage: storage, configuration: BrokerConfiguration(server: "nuvom/test", fsync: "always"),
-      transport: self, clock: { clock.time }, notify: { _ in })
+      transport: self, zones: zones, clock: { clock.time }, notify: { _ in })
     broker.onFailure = { [unowned self] error in failures.append(error) }
     made = broker
   }
@@ -72,8 +81,11 @@ final class BrokerWorld: Transport {
   }
 
   /// What a client's socket was given since the last time, a line a message: "3 ok", "3 LEASE_LOST", "goodbye REPLACED".
-  func heard(_ connection: ConnectionID) -> [String] {
-    var lines: [String] = []
+  func heard(_ connection: ConnectionID) -> [String] { messages(connection).map(Self.line) }
+
+  /// The same in full.
+  func messages(_ connection: ConnectionID) -> [MessageValue] {
+    var messages: [MessageValue] = []
     let bytes = sockets.removeValue(forKey: connection) ?? []
     var position = 0
     while position + 4 <= bytes.count {
@@ -81,11 +93,11 @@ final class BrokerWorld: Transport {
       position += 4
       guard position + length <= bytes.count,
         let message = try? MessageValue(decoding: Array(bytes[position..<position + length]))
-      else { return lines + ["unreadable"] }
+      else { return messages + [.null] }
       position += length
-      lines.append(Self.line(message))
+      messages.append(message)
     }
-    return position == bytes.count ? lines : lines + ["unreadable"]
+    return position == bytes.count ? messages : messages + [.null]
   }
 
   private static func line(_ message: MessageValue) -> String {
@@ -206,6 +218,32 @@ final class ScriptedFeed: SnapshotFeed {
   }
   func finish() { state.withLock { $0.isFinished = true } }
   func cancel() { state.withLock { $0.isCancelled = true } }
+}
+
+/// Time zones that are as the test says.
+final class ScriptedZones: ZoneSource {
+  /// By their footers; one that is empty is a file that is damaged.
+  private let footers = Mutex<[String: String]>([:])
+
+  func set(_ name: String, _ footer: String?) { footers.withLock { $0[name] = footer } }
+
+  func rules(named name: String) throws(ZoneError) -> ZoneRules? {
+    if name == "UTC" { return .utc }
+    guard let footer = footers.withLock({ $0[name] }) else { return nil }
+    // Of the six counts in a header two are not 0: a type of local time, and the four characters of its name.
+    func block() -> [UInt8] {
+      var block = Array("TZif2".utf8) + [UInt8](repeating: 0, count: 15)
+      for count: UInt8 in [0, 0, 0, 0, 1, 4] { block += [0, 0, 0, count] }
+      return block + [0, 0, 0, 0, 0, 0] + Array("LMT\0".utf8)
+    }
+    let file = block() + block() + Array("\n\(footer)\n".utf8)
+    do {
+      if footer.isEmpty { throw ZoneError(zone: name, message: "the file is damaged; install tzdata anew") }
+      return try file.withUnsafeBytes { try ZoneRules(tzif: $0) }
+    } catch {
+      throw ZoneError(zone: name, message: "\(error)")
+    }
+  }
 }
 
 /// A message with its length before it.
