@@ -149,6 +149,28 @@ func schedulePages() throws {
   #expect((200..<300).contains(kept.count) && page["next"] == "large")
 }
 
+@Test("A page of schedules, and one of dead letters, ends where a frame has as many values as are allowed")
+func pagesOfManyValues() throws {
+  func values(_ message: MessageValue?) -> Int {
+    switch message {
+    case .array(let elements)?: elements.reduce(1) { $0 + values($1) }
+    case .map(let pairs)?: pairs.reduce(1) { $0 + values($1.0) + values($1.1) }
+    default: 1
+    }
+  }
+  // A hundred headers in six bytes each: far from the bytes of a frame.
+  let pair: [UInt8] = [0xA2, 0x61, 0x61, 0xA2, 0x61, 0x61]
+  let headers = [0xDE, 0, 100] + Array(repeating: pair, count: 100).flatMap { $0 }
+  var schedule = plainSchedule("many")
+  schedule.job.headers = headers
+  let schedules = values(try response(.schedules(Array(repeating: schedule, count: 2_000), next: nil)))
+  var job = JobDetails()
+  job.headers = headers
+  let jobs = values(try response(.jobs(Array(repeating: job, count: 2_000), next: nil)))
+  #expect((200_000...ProtocolLimits.frameElements).contains(schedules))
+  #expect((200_000...ProtocolLimits.frameElements).contains(jobs))
+}
+
 @Test("What the engine refuses of a definition names the schedule, and the field where it is one")
 func refusedSchedules() throws {
   let zone = try #require(try response(.refused(.unknownTimeZone, operation: 3)))

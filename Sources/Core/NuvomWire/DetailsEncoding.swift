@@ -203,6 +203,21 @@ extension MessageWriter {
   }
 }
 
+extension [UInt8] {
+  /// The values in an encoded map or array that holds no other, by its first bytes; 0 if there is none. (MessagePack's specification, "map format
+  /// family", "array format family".)
+  var flatElements: Int {
+    guard let lead = first else { return 0 }
+    let wide = dropFirst().prefix(lead == 0xDD || lead == 0xDF ? 4 : 2).reduce(0) { $0 << 8 | Int($1) }
+    return switch lead {
+    case 0x80...0x8F: 2 * Int(lead & 0x0F)
+    case 0x90...0x9F: Int(lead & 0x0F)
+    case 0xDC, 0xDD: wide
+    default: 2 * wide
+    }
+  }
+}
+
 extension JobDetails {
   /// Not less than the bytes that the job takes in a response: its keys and numbers have less than 512, those of an error less
   /// than 96.
@@ -212,6 +227,6 @@ extension JobDetails {
     return errors.reduce(512 + own + said) { $0 + 96 + $1.type.count + $1.message.count + $1.trace.count }
   }
 
-  /// Not less than the values that the job is in a response: of its own it has less than 64, an error has 11, and none takes less than a byte.
-  fileprivate var elementsAtMost: Int { 64 + headers.count + tags.count + 11 * errors.count }
+  /// Not less than the values that the job is in a response: of its own it has less than 64, an error has 11.
+  fileprivate var elementsAtMost: Int { 64 + headers.flatElements + tags.flatElements + 11 * errors.count }
 }

@@ -194,6 +194,6 @@ extension ScheduleDetails {
     return own + job.tags.count + (job.payload?.count ?? 0)
   }
 
-  /// Not less than the values that the schedule is in a response: of its own it has less than 96, and none takes less than a byte.
-  fileprivate var elementsAtMost: Int { 96 + metadata.count + job.headers.count + job.tags.count }
+  /// Not less than the values that the schedule is in a response: of its own it has less than 96, and none of its metadata takes less than a byte.
+  fileprivate var elementsAtMost: Int { 96 + metadata.count + job.headers.flatElements + job.tags.flatElements }
 }
