@@ -160,7 +160,7 @@ func pagesOfManyValues() throws {
   }
   // A hundred headers in six bytes each: far from the bytes of a frame.
   let pair: [UInt8] = [0xA2, 0x61, 0x61, 0xA2, 0x61, 0x61]
-  let headers = [0xDE, 0, 100] + Array(repeating: pair, count: 100).flatMap { $0 }
+  let headers: [UInt8] = [0xDE, 0, 100] + Array(repeatElement(pair, count: 100).joined())
   var schedule = plainSchedule("many")
   schedule.job.headers = headers
   let schedules = values(try response(.schedules(Array(repeating: schedule, count: 2_000), next: nil)))
