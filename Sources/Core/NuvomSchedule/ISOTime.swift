@@ -24,13 +24,22 @@ public struct ISOTime: Hashable, Sendable {
   public var seconds: Int64? { offset.map { civil.localSeconds - Int64($0) } }
 
   /// Reads `YYYY-MM-DD`, `T` or a blank, `hh:mm`, and if they are there: `:ss`, a fraction of which three digits count, and `Z`, `±hh:mm` or `±hhmm`.
+  /// A date alone is its midnight, without an offset.
   ///
   /// Nil for anything else, for dates that do not exist, for 24:00 and for leap seconds.
   public init?(_ text: String) {
     var digits = DigitReader(bytes: Array(text.utf8))
     guard let year = digits.number(4), digits.take("-"), let month = digits.number(2), digits.take("-"),
-      let day = digits.number(2), digits.take("T") || digits.take("t") || digits.take(" "),
-      let hour = digits.number(2), digits.take(":"), let minute = digits.number(2)
+      let day = digits.number(2)
+    else { return nil }
+    if digits.isAtEnd {
+      let midnight = CivilTime(year: year, month: month, day: day)
+      guard midnight.isValid else { return nil }
+      self.init(civil: midnight)
+      return
+    }
+    guard digits.take("T") || digits.take("t") || digits.take(" "), let hour = digits.number(2), digits.take(":"),
+      let minute = digits.number(2)
     else { return nil }
     var second = 0
     var milliseconds = 0
