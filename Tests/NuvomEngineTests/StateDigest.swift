@@ -172,9 +172,11 @@ extension Engine {
       let answer = answers.pointer(slot).pointee
       if answer.kind == AnswerRecord.Kind.encoded.rawValue { weigh(ArenaReference(rawValue: answer.value)) }
     }
+    var inZones: Set<UInt32> = []
     schedules.forEachLive { slot in
       let schedule = schedules.pointer(slot).pointee
       weigh(schedule.body)
+      if case .cron(_, let zone, _, _) = body(ofSchedule: slot).times { inZones.insert(zone) }
       if schedule.timer != JobRecord.noTimer {
         if schedule.timer & wallTimerBit == 0 { bootCount += 1 } else { wallCount += 1 }
       }
@@ -204,6 +206,8 @@ extension Engine {
     // Taken out first: an expectation copies what it looks into, and these cannot be copied.
     let reportsHeld = progress.count
     #expect(reportsHeld == reported, "\(comment): progress is of leased jobs", sourceLocation: sourceLocation)
+    let used = zones.inUse
+    #expect(used == inZones.sorted(), "\(comment): zones in use", sourceLocation: sourceLocation)
     let named = (scheduleIndex.count, schedules.count)
     #expect(named.0 == named.1, "\(comment): the index of schedules", sourceLocation: sourceLocation)
     let held = (arena.liveBytes, bootTimers.count, wallTimers.count, answers.count, keyIndex.count, clientIndex.count)
