@@ -313,7 +313,8 @@ func manyPassed(kind: Int) {
   #expect(world.runs() == ["each second 0"])
   world.restart(awaySeconds: 12_346)
   // In the middle of the steps the broker crashes once more.
-  _ = world.fireTimers(limit: 3)
+  #expect(!world.fireTimers(limit: 3))
+  #expect(world.schedule("each second")?.missed == 1_000, "what many due times take is counted to the turn")
   world.check()
   world.restart()
   world.fireTimers()
@@ -724,6 +725,17 @@ func scheduledMemoryFull() {
   world.advance(seconds: 2)
   #expect(world.runs() == ["tick 10000"])
   #expect(world.engine.statistics().scheduleTotals.late == 1)
+  world.check()
+}
+
+@Test("schedules are triggered only as often as the memory allows, all or none")
+func triggersOnFullMemory() {
+  let world = EngineWorld { $0.memoryLimit = 16 << 20 }
+  world.every("big", 1_000_000) { $0.job.payload = world.bytes(String(repeating: "x", count: 1_000_000)) }
+  let names = Array(repeating: "big", count: 100)
+  #expect(world.say(.scheduleTrigger) { $0.names = names.map { world.bytes($0) } }.text == "MEMORY_FULL retry")
+  #expect(world.engine.statistics().ready == 0 && world.engine.memoryBytes < 16 << 20)
+  #expect(world.change(.scheduleTrigger, "big", "big", "nobody") == "j1 j2 refused 2 NOT_FOUND")
   world.check()
 }
 
