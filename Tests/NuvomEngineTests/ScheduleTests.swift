@@ -766,6 +766,57 @@ func scheduledDiskFull() {
   world.check()
 }
 
+@Test(
+  "a fire that waited for a job, and then for room, comes at once after a restart with room", arguments: [false, true])
+func postponedAndRestarted(fromSnapshot: Bool) {
+  let world = EngineWorld()
+  world.overlapping(.bufferOne)
+  world.advance(seconds: 10)
+  world.diskRoom = 100
+  world.ack("j1")
+  #expect(world.schedule("tick")?.fired == 1 && world.engine.statistics().firesPostponed == 1)
+  world.check()
+  if fromSnapshot { world.takeSnapshot() }
+  world.diskRoom = .max
+  world.restartFromSnapshot()
+  world.fireTimers()
+  #expect(world.runs() == ["tick 20000"])
+  world.check()
+}
+
+@Test("a fire that waited for a job, and then for room, is not forgotten by an update", arguments: [false, true])
+func postponedAndUpdated(isMoved: Bool) throws {
+  let world = EngineWorld()
+  try world.begin(at: "2026-07-01T00:00:00Z")
+  world.give(try centralEurope(), of: "Europe/Berlin")
+  func define(_ priority: UInt8) {
+    world.cron("noon", "0 12 * * *", zone: "Europe/Berlin") {
+      $0.overlap = .bufferOne
+      $0.job.priority = priority
+    }
+  }
+  define(5)
+  world.advance(seconds: 36_000)
+  let held = world.take(lease: 86_400_000).taken
+  world.advance(seconds: 85_000)
+  world.ack(world.name(held[0].id))
+  #expect(world.schedule("noon")?.bufferedDueMilliseconds == nil)
+  world.advance(seconds: 1_400)
+  let second = world.take(lease: 86_400_000).taken
+  world.advance(seconds: 86_000)
+  // The third waits for the second.
+  world.advance(seconds: 400)
+  #expect(world.schedule("noon")?.bufferedDueMilliseconds != nil)
+  world.diskRoom = 100
+  world.ack(world.name(second[0].id))
+  if isMoved { world.give(try zone("CET-1"), of: "Europe/Berlin") } else { define(6) }
+  world.fireTimers()
+  world.diskRoom = .max
+  world.advance(seconds: 2)
+  #expect(world.instants().count == 1)
+  world.check()
+}
+
 @Test("a fire that is postponed, after which the clock is set back, waits for its due time to come again")
 func postponedAndSetBack() {
   let world = EngineWorld()

@@ -147,7 +147,6 @@ extension Engine {
     } else if now.wall - body(ofSchedule: slot).fireTime(of: due) * 1_000 > 1_000_000 {
       scalars.pointee.scheduleTotals.late += 1
     }
-    if record.pointee.buffered != ScheduleRecord.none { hold(slot, record) }
     moveOn(slot, record, last: max(record.pointee.last, due), next: next)
     return true
   }
