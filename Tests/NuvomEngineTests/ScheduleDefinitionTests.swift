@@ -381,6 +381,22 @@ func scheduleRetention() {
   world.check()
 }
 
+@Test("an update may finish a schedule that nobody is to know any more; nothing of it stays")
+func updatedToNothing() {
+  let world = EngineWorld()
+  for index in 0..<100 { world.every("s\(index)", 10_000) }
+  world.advance(seconds: 10)
+  for index in 0..<100 {
+    let updated = world.every("s\(index)", 10_000) {
+      $0.maximumFires = 1
+      $0.retentionMilliseconds = 0
+    }
+    #expect(updated == "updated max_fires retention_ms")
+  }
+  #expect(world.engine.statistics().schedules == 0)
+  world.check()
+}
+
 @Test("an update that leaves a finished schedule finished does not take it out of memory before its time")
 func retentionAfterUpdate() {
   let world = EngineWorld()

@@ -313,7 +313,8 @@ func manyPassed(kind: Int) {
   #expect(world.runs() == ["each second 0"])
   world.restart(awaySeconds: 12_346)
   // In the middle of the steps the broker crashes once more.
-  _ = world.fireTimers(limit: 3)
+  #expect(!world.fireTimers(limit: 3))
+  #expect(world.schedule("each second")?.missed == 1_000, "what many due times take is counted to the turn")
   world.check()
   world.restart()
   world.fireTimers()
@@ -727,6 +728,17 @@ func scheduledMemoryFull() {
   world.check()
 }
 
+@Test("schedules are triggered only as often as the memory allows, all or none")
+func triggersOnFullMemory() {
+  let world = EngineWorld { $0.memoryLimit = 16 << 20 }
+  world.every("big", 1_000_000) { $0.job.payload = world.bytes(String(repeating: "x", count: 1_000_000)) }
+  let names = Array(repeating: "big", count: 100)
+  #expect(world.say(.scheduleTrigger) { $0.names = names.map { world.bytes($0) } }.text == "MEMORY_FULL retry")
+  #expect(world.engine.statistics().ready == 0 && world.engine.memoryBytes < 16 << 20)
+  #expect(world.change(.scheduleTrigger, "big", "big", "nobody") == "j1 j2 refused 2 NOT_FOUND")
+  world.check()
+}
+
 @Test("a fire that finds the disk full is late, not lost; neither is one that waited for a job")
 func scheduledDiskFull() {
   let world = EngineWorld()
@@ -751,6 +763,57 @@ func scheduledDiskFull() {
   world.diskRoom = .max
   world.advance(seconds: 1)
   #expect(world.runs("other") == ["other 30000"])
+  world.check()
+}
+
+@Test(
+  "a fire that waited for a job, and then for room, comes at once after a restart with room", arguments: [false, true])
+func postponedAndRestarted(fromSnapshot: Bool) {
+  let world = EngineWorld()
+  world.overlapping(.bufferOne)
+  world.advance(seconds: 10)
+  world.diskRoom = 100
+  world.ack("j1")
+  #expect(world.schedule("tick")?.fired == 1 && world.engine.statistics().firesPostponed == 1)
+  world.check()
+  if fromSnapshot { world.takeSnapshot() }
+  world.diskRoom = .max
+  world.restartFromSnapshot()
+  world.fireTimers()
+  #expect(world.runs() == ["tick 20000"])
+  world.check()
+}
+
+@Test("a fire that waited for a job, and then for room, is not forgotten by an update", arguments: [false, true])
+func postponedAndUpdated(isMoved: Bool) throws {
+  let world = EngineWorld()
+  try world.begin(at: "2026-07-01T00:00:00Z")
+  world.give(try centralEurope(), of: "Europe/Berlin")
+  func define(_ priority: UInt8) {
+    world.cron("noon", "0 12 * * *", zone: "Europe/Berlin") {
+      $0.overlap = .bufferOne
+      $0.job.priority = priority
+    }
+  }
+  define(5)
+  world.advance(seconds: 36_000)
+  let held = world.take(lease: 86_400_000).taken
+  world.advance(seconds: 85_000)
+  world.ack(world.name(held[0].id))
+  #expect(world.schedule("noon")?.bufferedDueMilliseconds == nil)
+  world.advance(seconds: 1_400)
+  let second = world.take(lease: 86_400_000).taken
+  world.advance(seconds: 86_000)
+  // The third waits for the second.
+  world.advance(seconds: 400)
+  #expect(world.schedule("noon")?.bufferedDueMilliseconds != nil)
+  world.diskRoom = 100
+  world.ack(world.name(second[0].id))
+  if isMoved { world.give(try zone("CET-1"), of: "Europe/Berlin") } else { define(6) }
+  world.fireTimers()
+  world.diskRoom = .max
+  world.advance(seconds: 2)
+  #expect(world.instants().count == 1)
   world.check()
 }
 

@@ -226,11 +226,16 @@ extension EngineWorld {
   func check(sourceLocation: SourceLocation = #_sourceLocation) {
     let live = engine.digest()
     engine.checkInvariants("live", sourceLocation: sourceLocation)
+    var buffered: [JobID: UInt32] = [:]
     engine.schedules.forEachLive { slot in
       let schedule = engine.schedules.pointer(slot).pointee
       let isAhead = schedule.next == ScheduleRecord.none || schedule.last < schedule.next
       #expect(isAhead, "next \(schedule.next) after last \(schedule.last)", sourceLocation: sourceLocation)
+      if schedule.buffered != ScheduleRecord.none { buffered[JobID(rawValue: schedule.lastJob)] = slot }
     }
+    #expect(engine.buffers.waiting == buffered, "fires that wait", sourceLocation: sourceLocation)
+    #expect(
+      engine.scalars.pointee.hasBufferedFires == !buffered.isEmpty, "whether any waits", sourceLocation: sourceLocation)
     let fromLog = Self.replica(configuration, log: log[...], time: time)
     expectSame(fromLog?.digest(), live, "the log says the same", sourceLocation)
     fromLog?.checkInvariants("replayed", sourceLocation: sourceLocation)

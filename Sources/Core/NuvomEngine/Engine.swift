@@ -70,6 +70,8 @@ public final class Engine {
     var hasBufferedFires = false
     var lateness = FireLateness()
     var firesPostponed: UInt64 = 0
+    /// Due times that were passed over one by one, since this was last looked at: what a turn may do is bounded by it.
+    var dueTimesWalked = 0
     /// Whether due times are being found anew, since rules of a time zone have changed.
     var isSweepingZones = false
     var clockSteps: UInt64 = 0

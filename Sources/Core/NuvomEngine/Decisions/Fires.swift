@@ -46,6 +46,7 @@ extension Engine {
       steps += 1
       next = self.due(content, after: due, stamp: record.pointee.stamp)
     }
+    scalars.pointee.dueTimesWalked += steps
     if steps == Self.stepLimit {
       return self.record(.firesMissed(slot: slot, count: UInt32(clamping: missed), last: lastMissed, next: due))
     }

@@ -120,10 +120,12 @@ extension Engine {
 
   /// schedule_pause, schedule_resume, schedule_trigger, schedule_delete: each name stands alone.
   func changeSchedules(_ request: borrowing Request, into outcome: inout Outcome) -> Answer {
-    if request.method == .scheduleTrigger,
-      let refusal = budgetRefusal(bytes: request.names.count * 512, jobs: request.names.count)
-    {
-      return refusal
+    if request.method == .scheduleTrigger {
+      var bytes = 0
+      for name in request.names {
+        if let slot = find(schedule: name) { bytes += body(ofSchedule: slot).job.count + 512 }
+      }
+      if let refusal = budgetRefusal(bytes: bytes, jobs: request.names.count) { return refusal }
     }
     var refusals: [NameRefusal] = []
     var ids: [JobID] = []

@@ -9,6 +9,9 @@ extension Engine {
     }
     while left > 0, let timer = wallTimers.popDue(now: now.wall, budget: &left) {
       fire(timer, isWall: true, into: &outcome)
+      // Some twenty due times are gone through in the time of a timer.
+      left -= scalars.pointee.dueTimesWalked / 20
+      scalars.pointee.dueTimesWalked = 0
     }
     while left > 0, let timer = waiting.timers.popDue(now: now.boot, budget: &left) {
       endWait(UInt32(truncatingIfNeeded: timer.subject), into: &outcome)

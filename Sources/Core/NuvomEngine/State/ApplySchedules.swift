@@ -58,8 +58,7 @@ extension Engine {
       if !isPaused, record.pointee.buffered != ScheduleRecord.none { release(slot) }
     case .scheduleMoved(let slot, let next):
       guard let record = unfinished(schedule: slot) else { return false }
-      moveOn(slot, record, last: record.pointee.last, next: next)
-      if record.pointee.buffered != ScheduleRecord.none { release(slot) }
+      setOut(slot, record, next: next)
     case .scheduleRemoved(let slot):
       guard let record = existing(schedule: slot) else { return false }
       remove(schedule: slot, record)
@@ -130,9 +129,7 @@ extension Engine {
       record.pointee.skipped &+= 1
       scalars.pointee.scheduleTotals.skipped += 1
     }
-    moveOn(slot, record, last: record.pointee.last, next: next)
-    // Its timer is a new one, which does not know that the fire may have been postponed.
-    if record.pointee.buffered != ScheduleRecord.none { release(slot) }
+    setOut(slot, record, next: next)
     return true
   }
 
@@ -150,7 +147,6 @@ extension Engine {
     } else if now.wall - body(ofSchedule: slot).fireTime(of: due) * 1_000 > 1_000_000 {
       scalars.pointee.scheduleTotals.late += 1
     }
-    if record.pointee.buffered != ScheduleRecord.none { hold(slot, record) }
     moveOn(slot, record, last: max(record.pointee.last, due), next: next)
     return true
   }
@@ -170,6 +166,13 @@ extension Engine {
     } else {
       startTimer(ofSchedule: slot, record)
     }
+  }
+
+  /// Sets a schedule to another next due time.
+  private func setOut(_ slot: UInt32, _ record: UnsafeMutablePointer<ScheduleRecord>, next: Int64?) {
+    // Its timer will be a new one, which does not know that a fire that waited may have been postponed.
+    if record.pointee.buffered != ScheduleRecord.none { release(slot) }
+    moveOn(slot, record, last: record.pointee.last, next: next)
   }
 
   /// A schedule that will not fire any more is known for its retention.
