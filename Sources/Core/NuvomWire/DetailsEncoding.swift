@@ -26,14 +26,7 @@ extension MessageWriter {
       literal("payload")
       binary(job.payload)
     }
-    if !job.headers.isEmpty {
-      literal("headers")
-      raw(job.headers)
-    }
-    if !job.tags.isEmpty {
-      literal("tags")
-      raw(job.tags)
-    }
+    labels(headers: job.headers, tags: job.tags)
     pair("priority", UInt64(job.priority))
     pair("attempt", UInt64(job.attempt))
     pair("max_attempts", UInt64(job.maximumAttempts))
@@ -59,6 +52,18 @@ extension MessageWriter {
     literal("errors")
     arrayHeader(job.errors.count)
     for error in job.errors { attemptError(error) }
+  }
+
+  /// The pairs of what is kept verbatim, of that which there is.
+  mutating func labels(headers: [UInt8], tags: [UInt8]) {
+    if !headers.isEmpty {
+      literal("headers")
+      raw(headers)
+    }
+    if !tags.isEmpty {
+      literal("tags")
+      raw(tags)
+    }
   }
 
   private mutating func progress(_ progress: JobProgress) {

@@ -134,14 +134,7 @@ extension MessageWriter {
       literal("payload")
       payload.withUnsafeBytes { bytes in binary(bytes) }
     }
-    if !job.headers.isEmpty {
-      literal("headers")
-      raw(job.headers)
-    }
-    if !job.tags.isEmpty {
-      literal("tags")
-      raw(job.tags)
-    }
+    labels(headers: job.headers, tags: job.tags)
     pair("priority", UInt64(job.priority))
     if let expiry = job.expiresInMilliseconds { pair("expires_in_ms", expiry) }
     pair("max_attempts", UInt64(job.maximumAttempts))
