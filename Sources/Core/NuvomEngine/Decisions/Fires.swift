@@ -64,7 +64,7 @@ extension Engine {
   /// Tries a fire again a little later.
   private func postpone(_ slot: UInt32, _ record: UnsafeMutablePointer<ScheduleRecord>) {
     scalars.pointee.firesPostponed += 1
-    cancelTimer(ofSchedule: record)
+    cancel(&record.pointee.timer)
     record.pointee.timer = bootTimers.insert(
       due: after(Self.postponementMilliseconds), subject: UInt64(slot), extra: 0, kind: TimerKind.schedulePostponed)
   }

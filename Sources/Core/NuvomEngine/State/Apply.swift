@@ -476,10 +476,14 @@ extension Engine {
   }
 
   @inline(__always)
-  private func cancelTimer(_ job: UnsafeMutablePointer<JobRecord>) {
-    let timer = job.pointee.timer
+  private func cancelTimer(_ job: UnsafeMutablePointer<JobRecord>) { cancel(&job.pointee.timer) }
+
+  /// Removes the timer that a record holds, if there is one, from the wheel that it is in.
+  @inline(__always)
+  func cancel(_ pending: inout UInt32) {
+    let timer = pending
     if timer == JobRecord.noTimer { return }
-    job.pointee.timer = JobRecord.noTimer
+    pending = JobRecord.noTimer
     if timer & wallTimerBit != 0 {
       wallTimers.remove(timer & ~wallTimerBit)
     } else {

@@ -189,7 +189,7 @@ extension Engine {
 
   private func remove(schedule slot: UInt32, _ record: UnsafeMutablePointer<ScheduleRecord>) {
     letGo(record)
-    cancelTimer(ofSchedule: record)
+    cancel(&record.pointee.timer)
     _ = scheduleIndex.remove(record.pointee.hash, slot)
     zones.use(record.pointee.zone, -1)
     arena.free(record.pointee.body)
@@ -265,20 +265,9 @@ extension Engine {
     return job
   }
 
-  func cancelTimer(ofSchedule record: UnsafeMutablePointer<ScheduleRecord>) {
-    let timer = record.pointee.timer
-    if timer == JobRecord.noTimer { return }
-    record.pointee.timer = JobRecord.noTimer
-    if timer & wallTimerBit != 0 {
-      wallTimers.remove(timer & ~wallTimerBit)
-    } else {
-      bootTimers.remove(timer)
-    }
-  }
-
   /// Starts the timer that a schedule's state asks for, from its record alone.
   func startTimer(ofSchedule slot: UInt32, _ record: UnsafeMutablePointer<ScheduleRecord>) {
-    cancelTimer(ofSchedule: record)
+    cancel(&record.pointee.timer)
     switch record.pointee.state {
     case .paused: break
     case .active:
