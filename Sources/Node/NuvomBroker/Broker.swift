@@ -75,6 +75,8 @@ public final class Broker {
 
   /// The storage has failed: the process is to end. The owner is told once.
   public var onFailure: ((StorageError) -> Void)?
+  /// The rules of a zone that a definition names are there, but not to be read; the definition is refused as of an unknown zone.
+  public var onZoneError: ((ZoneError) -> Void)?
 
   /// What each request touches. Behind a pointer, as above.
   private struct Turn {
@@ -409,8 +411,13 @@ public final class Broker {
     for schedule in request.pointee.schedules {
       guard case .cron(_, let zone, _, _) = schedule.times, !engine.knowsZone(zone) else { continue }
       let name = String(decoding: zone, as: UTF8.self)
-      guard let rules = try? zones.rules(named: name) else { return }
-      take(rules, name)
+      do throws(ZoneError) {
+        guard let rules = try zones.rules(named: name) else { return }
+        take(rules, name)
+      } catch {
+        onZoneError?(error)
+        return
+      }
     }
   }
 

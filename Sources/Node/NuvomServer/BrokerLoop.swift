@@ -61,6 +61,9 @@ final class BrokerLoop: Transport {
   func start(_ broker: Broker, whenFailed: @escaping (StorageError) -> Void) {
     self.broker = broker
     broker.onFailure = whenFailed
+    broker.onZoneError = { [logger] error in
+      logger.error("a schedule was refused for its time zone", metadata: ["error": "\(error)"])
+    }
     openTurn()
     scheduleZones()
   }
