@@ -106,8 +106,14 @@ private struct ScheduleModel {
     fireBuffered()
   }
 
-  /// A new interval begins with its first whole length, and never at or before what was decided about.
+  /// A new interval begins with its first whole length, and never at or before what was decided about. What passed during a pause is missed.
   mutating func change(interval new: Int64, at now: Int64) {
+    while let passed = next, passed <= now {
+      missed += 1
+      last = passed
+      #expect(decided.insert(passed).inserted, "\(passed) comes once")
+      next = after(passed)
+    }
     interval = new
     var due = now + new
     while due <= last ?? .min { due += new }

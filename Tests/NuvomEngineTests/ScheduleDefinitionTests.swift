@@ -268,6 +268,52 @@ func updatedToFewer() {
   world.check()
 }
 
+@Test("an update of other times leaves a due time that waits for its jitter one, if it still is one")
+func updateAmidJitter() throws {
+  let world = EngineWorld()
+  world.every("tick", 60_000) { $0.jitterMilliseconds = 3_600_000 }
+  let wait = try #require(world.schedule("tick")?.firesAtMilliseconds) - EngineWorld.beginning - 60_000
+  #expect(wait > 60_000, "the name has a jitter that is long enough for this story")
+  // The minute is over, its fire is to come.
+  world.advance(milliseconds: 61_000)
+  #expect(world.runs() == [])
+  let update = world.every("tick", 60_000) {
+    $0.jitterMilliseconds = 3_600_000
+    $0.endMilliseconds = EngineWorld.wall(100_000)
+  }
+  #expect(update == "updated end_at_ms in -1000 ms")
+  world.advance(milliseconds: wait)
+  #expect(world.runs() == ["tick 60000"])
+  #expect(world.schedule("tick")?.missed == 0)
+  world.check()
+}
+
+@Test("due times that passed in a pause, and are none of the new definition's, are counted as missed")
+func updateAmidPause() {
+  let world = EngineWorld()
+  world.every("tick", 10_000)
+  world.change(.schedulePause, "tick")
+  world.advance(seconds: 35)
+  world.check()
+  #expect(world.every("tick", 50_000) == "updated every_ms in 50000 ms")
+  #expect(world.schedule("tick")?.missed == 3)
+  world.check()
+  world.change(.scheduleResume, "tick")
+  world.advance(seconds: 51)
+  #expect(world.runs() == ["tick 85000"])
+  #expect(world.engine.statistics().scheduleTotals.missed == 3)
+  world.check()
+}
+
+@Test("a cron whose only times lie in gaps that are skipped is never due, and refused as soon as it is looked at")
+func dueOnlyInGaps() throws {
+  let world = EngineWorld()
+  world.give(try centralEurope(), of: "Europe/Berlin")
+  #expect(world.cron("gap", "30 2 * 3 0L", zone: "Europe/Berlin", gap: .skip) == "NEVER_DUE operation 0")
+  #expect(world.cron("gap", "30 2 * 3 0L", zone: "Europe/Berlin").hasPrefix("created in"))
+  world.check()
+}
+
 @Test("an update of a paused schedule leaves it paused")
 func updatedPaused() {
   let world = EngineWorld()

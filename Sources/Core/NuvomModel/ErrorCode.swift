@@ -88,7 +88,7 @@ public enum ErrorCode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .redirect: "another broker serves this; connect to the address given"
     case .unknownTimeZone:
       "the broker's system has no rules for this time zone; correct the name (as in Europe/Berlin), or install tzdata there"
-    case .neverDue: "no due time lies between the schedule's start and end; see its times"
+    case .neverDue: "the schedule is never due, between its start and end or within 40 years; see its times"
     }
   }
 

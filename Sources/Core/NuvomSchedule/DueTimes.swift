@@ -35,7 +35,8 @@ extension CronExpression {
     let fold = keepsRhythm ? .both : fold
     guard seconds < CivilTime.lastSecond else { return nil }
     var instant = max(seconds, -1) + 1
-    while instant <= CivilTime.lastSecond {
+    let horizon = min(instant + Self.horizon, CivilTime.lastSecond)
+    while instant <= horizon {
       let period = zone.period(at: instant)
       if gap == .shift, instant == period.start, isDueInGap(before: period, in: zone) {
         return DueTime(seconds: instant, oddity: .shiftedFromGap)
@@ -67,6 +68,10 @@ extension CronExpression {
     }
     return nil
   }
+
+  /// What is due at all is due within 40 years: the 29th of February on a certain weekday, over a year 2100 without one. What lies further ahead is not
+  /// looked for, so that an expression all of whose times are in gaps that are skipped costs microseconds, not a walk to the year 9999.
+  static let horizon: Int64 = 41 * 366 * 86_400
 
   /// Whether it is due at a local time that no clock shows, because it lies in the gap at the beginning of a period.
   private func isDueInGap(before period: OffsetPeriod, in zone: ZoneRules) -> Bool {

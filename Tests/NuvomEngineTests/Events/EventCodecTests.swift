@@ -42,8 +42,8 @@ private func sampleScheduleEvents(_ text: BorrowedBytes, _ id: JobID) -> [Event]
     .scheduled(slot: .max, generation: .max, stamp: latest, next: latest, body: text),
     .scheduled(slot: 0, generation: 1, stamp: 0, next: 0, body: text),
     .scheduled(slot: 0, generation: 1, stamp: 0, next: nil, body: .none),
-    .rescheduled(slot: .max, stamp: latest, next: latest, body: text),
-    .rescheduled(slot: 0, stamp: 0, next: nil, body: .none),
+    .rescheduled(slot: .max, stamp: latest, next: latest, missed: .max, last: latest, body: text),
+    .rescheduled(slot: 0, stamp: 0, next: nil, missed: 0, last: nil, body: .none),
     .fired(slot: .max, id, due: latest, next: latest, missed: .max), .fired(slot: 0, id, due: 0, next: nil, missed: 0),
     .firesMissed(slot: .max, count: .max, last: latest, next: latest),
     .firesMissed(slot: 0, count: 0, last: 0, next: nil),
@@ -294,7 +294,8 @@ func eventsWithoutSchedules() {
     ]
     let others: [Event] = [
       .scheduleTriggered(slot: slot, id, due: 1), .scheduleRemoved(slot: slot),
-      .rescheduled(slot: slot, stamp: 1, next: 2, body: world.bytes([0])), .zoneChanged(slot, fingerprint: 1),
+      .rescheduled(slot: slot, stamp: 1, next: 2, missed: 0, last: nil, body: world.bytes([0])),
+      .zoneChanged(slot, fingerprint: 1),
       .scheduled(slot: slot, generation: 1, stamp: 1, next: 2, body: world.bytes([0])),
     ]
     for event in events + (slot == 0 ? [] : others) {

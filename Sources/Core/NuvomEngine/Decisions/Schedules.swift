@@ -41,11 +41,12 @@ extension Engine {
   /// Whether a definition has no due time. One that exists already, and is over, is not refused.
   private func isNeverDue(_ schedule: NewSchedule) -> Bool {
     if let start = schedule.startMilliseconds, let end = schedule.endMilliseconds, start > end { return true }
-    guard schedule.startMilliseconds != nil || schedule.endMilliseconds != nil, find(schedule: schedule.name) == nil
-    else { return false }
     // Names have no numbers yet, and the due times ask for none of them.
     var rules: ZoneRules?
     if case .cron(_, let zone, _, _) = schedule.times { rules = zones.rules(of: zone) }
+    guard rules != nil || schedule.startMilliseconds != nil || schedule.endMilliseconds != nil,
+      find(schedule: schedule.name) == nil
+    else { return false }
     let now = self.now.wallMilliseconds
     scratch.removeAll()
     ScheduleBody.write(schedule, queue: 0, task: 0, zone: 0, created: now, updated: now, to: scratch)
@@ -76,13 +77,17 @@ extension Engine {
       return ScheduleReceipt(status: .created, changed: 0, dueMilliseconds: next)
     }
     let record = schedules.pointer(slot).pointee
-    let changed = new.changes(from: body(ofSchedule: slot))
+    let old = body(ofSchedule: slot)
+    let changed = new.changes(from: old)
     if changed == 0 {
       return ScheduleReceipt(
         status: .unchanged, changed: 0, dueMilliseconds: record.next == ScheduleRecord.none ? nil : record.next)
     }
     let (stamp, next) = times(of: new, replacing: record, changed: changed)
-    self.record(.rescheduled(slot: slot, stamp: stamp, next: next, body: scratch.bytes))
+    let dropped = dropped(by: next, old, record)
+    self.record(
+      .rescheduled(
+        slot: slot, stamp: stamp, next: next, missed: dropped?.count ?? 0, last: dropped?.last, body: scratch.bytes))
     return ScheduleReceipt(status: .updated, changed: changed, dueMilliseconds: next)
   }
 
@@ -94,8 +99,30 @@ extension Engine {
     if changed & ScheduleField.timesMask == 0, record.next != ScheduleRecord.none { return (record.stamp, record.next) }
     let now = self.now.wallMilliseconds
     let stamp = changed & new.countedFrom == 0 ? kept(record, new, now) : new.stamp(at: now)
-    let next = due(new, after: max(record.last, new.floor(at: now)), stamp: stamp)
+    // A due time that has passed, and was not decided about yet (it waits for its jitter, for room or for a resume), stays one if it still is one.
+    let floor = record.next == ScheduleRecord.none ? new.floor(at: now) : min(new.floor(at: now), record.next - 1)
+    let next = due(new, after: max(record.last, floor), stamp: stamp)
     return (next == nil && record.state == .finished ? record.stamp : stamp, next)
+  }
+
+  /// Due times that have passed, were not decided about, and are none of the new definition's: they are missed. How many (of a cron expression a
+  /// thousand are all that are counted), and the last of them.
+  private func dropped(
+    by next: Int64?, _ old: ScheduleBody, _ record: ScheduleRecord
+  ) -> (count: UInt32, last: Int64)? {
+    let now = self.now.wallMilliseconds
+    guard record.next != ScheduleRecord.none, record.next <= now, next ?? .max > now else { return nil }
+    var last = record.next
+    var count: UInt64 = 1
+    if let (end, passed) = old.last(from: last, upTo: now) {
+      last = end
+      count += passed
+    }
+    while count < 1_000, let following = due(old, after: last, stamp: record.stamp), following <= now {
+      last = following
+      count += 1
+    }
+    return (UInt32(clamping: count), last)
   }
 
   /// What the due times of an updated schedule are counted from, if that did not change: they go on in the same rhythm.

@@ -63,8 +63,8 @@ enum Event {
   case zoneChanged(UInt32, fingerprint: UInt64)
   /// A schedule was made; `stamp` is as in `ScheduleRecord`, `body` as `ScheduleBody` writes it. Times are wall ms, as in all that follow.
   case scheduled(slot: UInt32, generation: UInt32, stamp: Int64, next: Int64?, body: BorrowedBytes)
-  /// A schedule was defined anew.
-  case rescheduled(slot: UInt32, stamp: Int64, next: Int64?, body: BorrowedBytes)
+  /// A schedule was defined anew. Of its due times that had passed so many, up to `last`, are missed by that.
+  case rescheduled(slot: UInt32, stamp: Int64, next: Int64?, missed: UInt32, last: Int64?, body: BorrowedBytes)
   /// A schedule's job was enqueued for a due time, and the schedule moved on. So many due times before it passed without a fire.
   case fired(slot: UInt32, JobID, due: Int64, next: Int64?, missed: UInt32)
   /// Due times up to `last` passed without a fire.

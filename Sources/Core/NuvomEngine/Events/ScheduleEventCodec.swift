@@ -22,11 +22,13 @@ extension Event {
       pen.time(stamp)
       pen.time(next)
       writer.counted(body, with: &pen)
-    case .rescheduled(let slot, let stamp, let next, let body):
+    case .rescheduled(let slot, let stamp, let next, let missed, let last, let body):
       pen.tag(.rescheduled)
       pen.varint(UInt64(slot))
       pen.time(stamp)
       pen.time(next)
+      pen.varint(UInt64(missed))
+      pen.time(last)
       writer.counted(body, with: &pen)
     case .fired(let slot, let id, let due, let next, let missed):
       pen.tag(.fired)
@@ -80,7 +82,10 @@ extension Event {
     case .rescheduled:
       let slot = reader.varint32()
       let stamp = reader.time()
-      return .rescheduled(slot: slot, stamp: stamp, next: reader.optionalTime(), body: reader.counted())
+      let next = reader.optionalTime()
+      let missed = reader.varint32()
+      return .rescheduled(
+        slot: slot, stamp: stamp, next: next, missed: missed, last: reader.optionalTime(), body: reader.counted())
     case .fired:
       let slot = reader.varint32()
       let id = reader.id(partition: partition)

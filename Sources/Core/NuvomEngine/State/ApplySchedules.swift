@@ -19,8 +19,8 @@ extension Engine {
       return zones.change(number, fingerprint: fingerprint)
     case .scheduled(let slot, let generation, let stamp, let next, let body):
       return applyScheduled(slot, generation, stamp, next, body)
-    case .rescheduled(let slot, let stamp, let next, let body):
-      return applyRescheduled(slot, stamp, next, body)
+    case .rescheduled(let slot, let stamp, let next, let missed, let last, let body):
+      return applyRescheduled(slot, stamp, next, missed: missed, last: last, body)
     case .fired(let slot, let id, let due, let next, let missed):
       return applyFired(slot, id, due: due, next: next, missed: missed)
     case .firesMissed(let slot, let count, let last, let next):
@@ -111,7 +111,9 @@ extension Engine {
     return true
   }
 
-  private func applyRescheduled(_ slot: UInt32, _ stamp: Int64, _ next: Int64?, _ body: BorrowedBytes) -> Bool {
+  private func applyRescheduled(
+    _ slot: UInt32, _ stamp: Int64, _ next: Int64?, missed: UInt32, last: Int64?, _ body: BorrowedBytes
+  ) -> Bool {
     guard let record = existing(schedule: slot), let content = checked(body),
       content.name.isSame(as: self.body(ofSchedule: slot).name)
     else { return false }
@@ -121,6 +123,8 @@ extension Engine {
     zones.use(content.zoneNumber)
     record.pointee.zone = content.zoneNumber
     record.pointee.stamp = stamp
+    countMissed(record, missed)
+    if let last { record.pointee.last = max(record.pointee.last, last) }
     if record.pointee.state == .finished, next != nil { record.pointee.state = .active }
     let isFiredOut = content.maximumFires > 0 && record.pointee.fired >= content.maximumFires
     if content.overlap != .bufferOne || isFiredOut, record.pointee.buffered != ScheduleRecord.none {
