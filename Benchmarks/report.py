@@ -29,6 +29,7 @@ FIGURE_GOALS = {
     "idle-connection-kib": 20,
     "schedule-bytes": 300,
     "schedule-creation-us": 5,
+    "schedule-idle-cpu-percent": 0.1,
     "schedule-herd-seconds": 2,
     "schedule-herd-others-p99": 2,
     "schedule-lateness-p99-ms": 2,
