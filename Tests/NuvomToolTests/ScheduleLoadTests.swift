@@ -43,6 +43,15 @@ import Testing
     #expect(autumn.time(ofMinute: 120) == "02:00 +02:00" && autumn.time(ofMinute: 180) == "02:00 +01:00")
   }
 
+  @Test("A day that does not end with a whole minute has its last half minute, too")
+  func brokenMinute() throws {
+    let load = try load("1972-01-07", [schedule(.cron("* * * * * *"))], zone: "Africa/Monrovia")
+    #expect(load.schedules.count == 1_396 && load.fires.reduce(0, +) == 1_395 * 60 + 30)
+    #expect(load.fires.last == 30 && load.schedules.allSatisfy { $0 == 1 })
+    let fast = try self.load("1972-01-07", [schedule(.every(.seconds(1)))], zone: "Africa/Monrovia")
+    #expect(fast.fires == load.fires)
+  }
+
   @Test("Jitter spreads a herd, also over midnight")
   func jitter() throws {
     let herd = (0..<600).map { number in

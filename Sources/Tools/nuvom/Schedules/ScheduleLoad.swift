@@ -37,7 +37,8 @@ struct ScheduleLoad {
       try self.init(String("\(today)".prefix(10)), zone: zone)
     }
 
-    var minutes: Int { Int((end - start) / 60_000) }
+    /// Rounded up: where clocks were once set by less than a minute, a day ends within one.
+    var minutes: Int { Int((end - start + 59_999) / 60_000) }
   }
 
   let day: Day
@@ -60,7 +61,7 @@ struct ScheduleLoad {
     var instant = day.start - times.delay - 1
     while let due = times.next(after: instant), due.milliseconds + times.delay < day.end {
       let minute = Int((due.milliseconds + times.delay - day.start) / 60_000)
-      let minuteEnd = day.start + Int64(minute + 1) * 60_000
+      let minuteEnd = min(day.start + Int64(minute + 1) * 60_000, day.end)
       // All of the minute at once: an interval of milliseconds has very many.
       fires[minute] += times.fires(from: due.milliseconds + times.delay, to: minuteEnd)
       schedules[minute] += 1
