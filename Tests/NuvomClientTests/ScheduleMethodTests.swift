@@ -132,9 +132,11 @@ struct ScheduleMethodTests {
     (job.timeout, job.lease, job.retention) = (.milliseconds(11), nil, .milliseconds(12))
     var schedule = Schedule("s", .cron("@daily", timeZone: "Asia/Tokyo", gap: .skip, fold: .last), job: job)
     (schedule.startAtMilliseconds, schedule.endAtMilliseconds, schedule.maximumFires) = (1, 2, 3)
-    (schedule.jitter, schedule.misfire, schedule.catchUp) = (.milliseconds(4), .skip, .seconds(60))
+    (schedule.jitter, schedule.misfire, schedule.catchUp) = (.milliseconds(4), .skip, nil)
     (schedule.overlap, schedule.retention) = (.cancelPrevious, .milliseconds(5))
     schedule.metadata = ["a": "1", "n": "2", "3": "[true]"]
+    #expect(got.schedule.receivedMetadata?.others == ["n", "3"])
+    schedule.receivedMetadata = got.schedule.receivedMetadata
     var wanted = ScheduleStatus(schedule: schedule)
     wanted.state = .paused
     (wanted.createdAtMilliseconds, wanted.updatedAtMilliseconds) = (20, 21)
@@ -152,6 +154,44 @@ struct ScheduleMethodTests {
     ]
     let got = try await exchange("schedule_get {\"name\": \"s\"}", encoded) { try await $0.schedule(named: "s") }
     #expect(got.schedule == Schedule("s", .every(.milliseconds(1)), job: Job(task: "t")))
+  }
+
+  @Test(
+    "A catch-up window that is the policy's own is nil, so that a change of the policy does not keep it",
+    arguments: [
+      ("once", 3_155_760_000_000, nil), ("once", 60_000, .seconds(60)), ("skip", 60_000, nil),
+      ("skip", 3_600_000, .seconds(3_600)), ("all", 3_600_000, nil), ("all", 60_000, .seconds(60)),
+    ] as [(String, Int, Duration?)])
+  func catchUp(misfire: String, milliseconds: Int, wanted: Duration?) async throws {
+    let encoded: MessageValue = [
+      "name": "s", "every_ms": 1, "catch_up_ms": .int(Int64(milliseconds)), "misfire": .string(misfire),
+      "job": emptyJob,
+    ]
+    let got = try await exchange("schedule_get {\"name\": \"s\"}", encoded) { try await $0.schedule(named: "s") }
+    #expect(got.schedule.catchUp == wanted)
+  }
+
+  @Test("Metadata that another client wrote is sent back as it was, and refused only where a change would make it text")
+  func foreignMetadata() async throws {
+    let metadata: MessageValue = ["z": "text", "n": 2, "a": [true, nil]]
+    let status: MessageValue = ["name": "s", "every_ms": 1, "metadata": metadata, "job": emptyJob]
+    let got = try await exchange("schedule_get {\"name\": \"s\"}", status) { try await $0.schedule(named: "s") }
+    func isSent(_ schedule: Schedule, with metadata: MessageValue) async throws {
+      let written: MessageValue = ["name": "s", "every_ms": 1, "metadata": metadata, "job": emptyJob]
+      let receipt = try await exchange(
+        "schedule \(["schedules": [written]] as MessageValue)", ["schedules": [["status": "unchanged"]]]
+      ) { try await $0.schedule(schedule) }
+      #expect(receipt == ScheduleReceipt())
+    }
+    try await isSent(got.schedule, with: metadata)
+    var changed = got.schedule
+    changed.metadata["z"] = "other"
+    let edited = changed
+    let error = await #expect(throws: NuvomError.self) { try await NuvomClient().schedule(edited) }
+    #expect(error?.code == .badParameters && error?.field == "metadata" && error?.message.contains("a, n") == true)
+    changed.metadata["n"] = "two"
+    changed.metadata["a"] = nil
+    try await isSent(changed, with: ["n": "two", "z": "other"])
   }
 
   @Test(

@@ -87,8 +87,11 @@ public struct Schedule: Hashable, Sendable {
   public var catchUp: Duration?
   /// What a fire does while the job of the one before is not finished.
   public var overlap = OverlapPolicy.allow
-  /// For people and tools, not sent with the jobs; up to 4 KiB encoded.
+  /// For people and tools, not sent with the jobs; up to 4 KiB encoded. Of a schedule that came from the broker, values that are no text, which
+  /// another client wrote, are shown as text; sent back they stay what they were, as long as the metadata is not changed beside them.
   public var metadata: [String: String] = [:]
+  /// What the broker sent, if it is more than ``metadata`` says.
+  var receivedMetadata: ReceivedMetadata?
   /// How long the schedule is known when it has finished. While it is, the same definition again fires nothing.
   public var retention = Schedule.standardRetention
 
@@ -101,6 +104,22 @@ public struct Schedule: Hashable, Sendable {
 
   /// How long a finished schedule is known unless it says otherwise: a week.
   public static let standardRetention = Duration.seconds(604_800)
+}
+
+extension Schedule.MisfirePolicy {
+  /// The catch-up window of a definition that says none; for ``once`` the protocol's longest duration, which stands for no limit.
+  package var standardCatchUp: Duration {
+    switch self {
+    case .once: Duration(wireMilliseconds: ProtocolLimits.durationMilliseconds)
+    case .skip: .seconds(60)
+    case .all: .seconds(3_600)
+    }
+  }
+}
+
+extension Schedule {
+  /// The catch-up window, if it is another than the policy's own.
+  package var chosenCatchUp: Duration? { catchUp == misfire.standardCatchUp ? nil : catchUp }
 }
 
 extension MessageWriter {
@@ -151,11 +170,10 @@ extension MessageWriter {
     }
     if mark.metadata {
       literal("metadata")
-      mapHeader(schedule.metadata.count)
-      // Sorted: equal schedules have equal bytes, so that the broker finds them unchanged.
-      for (name, value) in schedule.metadata.sorted(by: { $0.key < $1.key }) {
-        string(name)
-        string(value)
+      if let received = try schedule.metadataToSend {
+        received.encoded.withUnsafeBytes { raw($0) }
+      } else {
+        write(metadata: schedule.metadata)
       }
     }
     if mark.retention { try write("retention_ms", schedule.retention) }

@@ -172,29 +172,28 @@ extension MessageCursor {
       return true
     }
     status.schedule.times = try times.value()
-    // The protocol's longest duration stands for no limit.
-    let limit = Duration(wireMilliseconds: ProtocolLimits.durationMilliseconds)
-    if status.schedule.misfire == .once, status.schedule.catchUp == limit { status.schedule.catchUp = nil }
+    // The broker shows the policy's own window, too: written back beside another policy it would stay.
+    status.schedule.catchUp = status.schedule.chosenCatchUp
     return status
   }
 
-  /// What is no text was another client's; it is shown as the text of its value.
-  fileprivate mutating func metadata() throws(UnexpectedResult) -> [String: String] {
-    var metadata: [String: String] = [:]
+  fileprivate mutating func metadata() throws(UnexpectedResult) -> ReceivedMetadata {
+    var metadata = ReceivedMetadata(encoded: [UInt8](rawBytes))
     guard let count = readMapHeader() else { throw UnexpectedResult(wanted: "a map of metadata") }
     for _ in 0..<count {
-      let name = try metadataText()
-      metadata[name] = try metadataText()
+      let (name, value) = (try metadataText(), try metadataText())
+      metadata.texts[name.text] = value.text
+      if !name.isText || !value.isText { metadata.others.insert(name.text) }
     }
     return metadata
   }
 
-  private mutating func metadataText() throws(UnexpectedResult) -> String {
-    if let text = readString() { return text }
+  private mutating func metadataText() throws(UnexpectedResult) -> (text: String, isText: Bool) {
+    if let text = readString() { return (text, true) }
     guard let raw = readRaw(), let value = try? MessageValue(decoding: raw) else {
       throw UnexpectedResult(wanted: "a value of the metadata")
     }
-    return "\(value)"
+    return ("\(value)", false)
   }
 
   /// A definition's job: an enqueue's fields.
@@ -275,7 +274,10 @@ extension Schedule {
     case "misfire": misfire = try cursor.named()
     case "catch_up_ms": catchUp = try cursor.duration()
     case "overlap": overlap = try cursor.named()
-    case "metadata": metadata = try cursor.metadata()
+    case "metadata":
+      let received = try cursor.metadata()
+      metadata = received.texts
+      receivedMetadata = received.isPlain ? nil : received
     case "retention_ms": retention = try cursor.duration()
     case "job": job = try cursor.job()
     default: return false

@@ -161,11 +161,7 @@ struct DefinitionOptions: ParsableArguments {
     if let end { schedule.endAtMilliseconds = try milliseconds(end, "--end", &times) }
     if let maxFires { schedule.maximumFires = maxFires == 0 ? nil : maxFires }
     if let jitter { schedule.jitter = jitter }
-    if let misfire, misfire != schedule.misfire {
-      // The window goes with the policy, unless somebody chose it.
-      schedule.catchUp = schedule.chosenCatchUp
-      schedule.misfire = misfire
-    }
+    if let misfire { schedule.misfire = misfire }
     if let catchUp { schedule.catchUp = catchUp }
     if let overlap { schedule.overlap = overlap }
     for entry in metadata { schedule.metadata[entry.key] = entry.value }
@@ -183,21 +179,5 @@ struct DefinitionOptions: ParsableArguments {
   private func milliseconds(_ limit: TimeLimit, _ field: String, _ times: inout LocalTimes) throws -> UInt64? {
     guard case .at(let time) = limit else { return nil }
     return try times.milliseconds(time, field: field)
-  }
-}
-
-extension Schedule {
-  /// The catch-up window, if it is another than the policy's own, which the broker shows, too.
-  var chosenCatchUp: Duration? { catchUp == misfire.standardCatchUp ? nil : catchUp }
-}
-
-extension Schedule.MisfirePolicy {
-  /// The catch-up window of a definition that says none; for `once` no limit, which is 100 years.
-  var standardCatchUp: Duration {
-    switch self {
-    case .once: .seconds(3_155_760_000)
-    case .skip: .seconds(60)
-    case .all: .seconds(3_600)
-    }
   }
 }

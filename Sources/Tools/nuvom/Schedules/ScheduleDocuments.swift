@@ -27,7 +27,7 @@ extension Schedule {
       "max_fires": .count(maximumFires ?? 0), "jitter_ms": .milliseconds(jitter), "misfire": .string(misfire.rawValue),
       "catch_up_ms": window.map { .milliseconds($0) },
       "overlap": .string(overlap.rawValue),
-      "metadata": .map(metadata.sorted { $0.key < $1.key }.map { (.string($0.key), .string($0.value)) }),
+      "metadata": metadataValue,
       "retention_ms": .milliseconds(retention),
     ]
   }
