@@ -44,6 +44,24 @@ func schedule(_ times: Schedule.Times, named name: String = "s", _ change: (inou
     #expect(throws: Unreadable.self) { try seconds(schedule(.every(.zero))) }
   }
 
+  @Test("What the broker is at is counted from when it is due next, back to where it can have begun")
+  func anchored() throws {
+    func due(_ schedule: Schedule, next: UInt64) throws -> [Int64] {
+      let times = try DueTimes(schedule, creation: 4_000, next: next, zones: zones)
+      var found: [Int64] = []
+      while found.count < 3, let due = times.next(after: found.last ?? -1) { found.append(due.milliseconds) }
+      return found
+    }
+    // As created: one interval after 4,000, and so on.
+    #expect(try due(schedule(.every(.seconds(10))), next: 34_000) == [14_000, 24_000, 34_000])
+    // Another interval since.
+    #expect(try due(schedule(.every(.seconds(7))), next: 26_000) == [5_000, 12_000, 19_000])
+    let started = schedule(.every(.seconds(10))) { $0.startAtMilliseconds = 7_000 }
+    #expect(try due(started, next: 27_000) == [7_000, 17_000, 27_000])
+    #expect(try due(started, next: 7_000) == [7_000, 17_000, 27_000])
+    #expect(try due(schedule(.in(.seconds(5))), next: 30_000) == [30_000])
+  }
+
   @Test("What is due once is due once")
   func once() throws {
     #expect(try seconds(schedule(.at(millisecondsSince1970: 5_000))) == [5])

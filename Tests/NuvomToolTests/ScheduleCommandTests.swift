@@ -1,6 +1,7 @@
 import Foundation
 import MessagePack
 import NuvomCommandLine
+import NuvomSchedule
 import Testing
 
 @testable import nuvom
@@ -69,7 +70,42 @@ extension ProgramTests {
       #expect(again["end_at_ms"] == nil && again["metadata"] == ["team": "billing"] && again["job"]?["task"] == "u")
       #expect(try say(["update", "a", "--task", "u"]).hasPrefix("a unchanged, due "))
       let missing = try broker.run(["schedule", "update", "b", "--task", "u"])
-      #expect(missing.status == 1 && missing.error.contains("NOT_FOUND"), "\(missing)")
+      #expect(
+        missing.status == 1 && missing.error.hasPrefix("nuvom: b: ") && missing.error.contains("NOT_FOUND"),
+        "\(missing)")
+    }
+
+    @Test("An update of the positional arguments keeps the named ones, and the other way round")
+    func updateArguments() throws {
+      func payload() throws -> MessageValue? { try broker.ask(["schedule", "show", "a"])["job"]?["payload"] }
+      try say(["create", "a", "--task", "t", "--every", "1h", "--args", "[1]", "--kwargs", "{\"k\": 2}"])
+      try say(["update", "a", "--args", "[3]"])
+      #expect(try payload() == ["args": [3], "kwargs": ["k": 2]])
+      try say(["update", "a", "--kwargs", "{\"l\": 4}"])
+      #expect(try payload() == ["args": [3], "kwargs": ["l": 4]])
+      try say(["update", "a", "--payload", "text"])
+      try say(["update", "a", "--args", "[5]"])
+      #expect(try payload() == ["args": [5], "kwargs": [:]])
+      try say(["create", "a", "--task", "t", "--every", "1h", "--kwargs", "{\"m\": 6}"])
+      #expect(try payload() == ["args": [], "kwargs": ["m": 6]])
+    }
+
+    @Test("What was set of a schedule is shown; one that is not there is named")
+    func show() throws {
+      try say([
+        "create", "a", "--task", "t", "--every", "1h", "--backoff", "5s", "--expires-in", "2h", "--known-for", "3d",
+        "--timeout", "4s", "--lease", "6m", "--retention", "7h", "--tag", "x", "--max-fires", "8",
+      ])
+      let lines = try say(["show", "a"])
+      for words in [
+        /backoff +5s, doubling up to 10m, up to 10 % less\n/, /expires in +2h\n/, /known for +3d when finished\n/,
+        /timeout +4s\n/, /lease +6m\n/, /retention +7h\n/, /tags +x\n/, /max fires +8\n/,
+      ] { #expect(lines.contains(words), "\(lines)") }
+      try say(["create", "b", "--task", "t", "--every", "1h"])
+      let plain = try say(["show", "b"])
+      for words in [/backoff/, /expires in/, /known for/] { #expect(!plain.contains(words), "\(plain)") }
+      let missing = try broker.run(["schedule", "show", "nope"])
+      #expect(missing.status == 1 && missing.error.hasPrefix("nuvom: nope: "), "\(missing)")
     }
 
     @Test("A schedule that is due fires by itself; its job says for which schedule and due time")
@@ -83,6 +119,9 @@ extension ProgramTests {
       #expect(try broker.run(["get", id]).output.contains("now, due 2020-01-01T00:00:00Z\n"))
       let shown = try broker.ask(["schedule", "show", "now"])
       #expect(try shown.text("state") == "finished" && shown["fired_total"] == 1 && shown.text("last_job") == id)
+      #expect(
+        try say(["create", "now", "--task", "greet", "--at", "2020-01-01T00:00:00Z", "--args", "[\"Ada\"]"])
+          == "now unchanged, finished; trigger it, or delete it first\n")
       try say(["create", "soon", "--task", "greet", "--in", "1ms"])
       #expect(try broker.ask(["dequeue", "--wait", "30s"])["jobs"]?[0]?["schedule"]?["name"] == "soon")
       let numbers = try broker.ask(["stats"])
@@ -198,6 +237,21 @@ extension ProgramTests {
         #expect(load["schedules_by_minute"]?[1_439] == 0 && load["schedules_by_minute"]?[1_440] == nil)
       }
       #expect(try say(["load", "--date", "2099-06-01"]).contains(/07:00 +2 +2\n/))
+      let local = try say(["load", "--date", "2099-06-01", "--timezone", "Asia/Tokyo"])
+      #expect(local.hasPrefix("2099-06-01 Asia/Tokyo: 2 schedules, 25 fires\n"), "\(local)")
+    }
+
+    @Test("An interval that was changed is counted in the load from when the broker says that it is due")
+    func changedInterval() throws {
+      try say(["create", "a", "--task", "t", "--every", "1h"])
+      try say(["update", "a", "--every", "1d"])
+      guard case .uint(let due)? = try broker.ask(["schedule", "show", "a"])["due_at_ms"] else {
+        return #expect(Bool(false), "it is due")
+      }
+      let day = ISOTime(milliseconds: due + 86_400_000, in: .utc)
+      let load = try broker.ask(["schedule", "load", "--date", String("\(day)".prefix(10))])
+      let minute = Int(due % 86_400_000 / 60_000)
+      #expect(load["fires"] == 1 && load["fires_by_minute"]?[minute] == 1 && load["time_zone"] == "UTC")
     }
 
     @Test("What a preview foretells is what the broker reckons, jitter included")
@@ -309,6 +363,41 @@ extension ProgramTests {
       #expect(try apply(file, ["--prefix", "x.", "--delete-others"]) == ["x.a unchanged", "x.b deleted"])
       #expect(try names() == ["x.a", "y"] && apply(file, ["--delete-others"]) == ["x.a unchanged", "y deleted"])
       #expect(try names() == ["x.a"])
+    }
+
+    @Test("With a prefix, a name of the file that does not begin with it is an error, and nothing is sent")
+    func outsidePrefix() throws {
+      try workspace.write("schedules:\n  x.a: {task: t, every: 1h}\n  y: {task: t, every: 1h}\n", to: "s.yml")
+      let ended = try broker.run(["schedule", "apply", "s.yml", "--prefix", "x."])
+      #expect(ended.status == 65 && ended.error.contains("nuvom: s.yml:3: y: it does not begin with"), "\(ended)")
+      #expect(try names().isEmpty)
+    }
+
+    @Test("A definition that is over ends the schedule that goes on at the broker, without a fire")
+    func ended() throws {
+      let live = "schedules:\n  a: {task: t, every: 1h}\n  b: {task: t, at: 2099-01-01T00:00:00Z}\n"
+      #expect(try apply(live) == ["a created", "b created"])
+      let over =
+        "schedules:\n  a: {task: t, every: 1h, end: 2020-01-01T00:00:00Z}\n  b: {task: t, at: 2020-01-01T00:00:00Z}\n"
+      #expect(try apply(over, ["--dry-run"]) == ["a updated end_at_ms", "b deleted"])
+      #expect(try names() == ["a", "b"] && broker.ask(["schedule", "show", "a"]).text("state") == "active")
+      #expect(
+        try say(["apply", "schedules.yml", "--dry-run"]).contains("- b deleted, over since 2020-01-01T00:00:00Z\n"))
+      #expect(try apply(over) == ["a updated end_at_ms", "b deleted"])
+      #expect(try names() == ["a"] && broker.ask(["schedule", "show", "a"]).text("state") == "finished")
+      #expect(try broker.ask(["stats"])["fires_total"] == 0)
+      #expect(try apply(over) == ["a over", "b over"])
+    }
+
+    @Test("Of a schedule that has finished, applying its definition again says what to do")
+    func finished() throws {
+      let file = "schedules:\n  a: {task: t, every: 1ms, max-fires: 1}\n"
+      _ = try apply(file)
+      _ = try #require(try broker.ask(["dequeue", "--wait", "30s"])["jobs"]?[0])
+      for options in [[], ["--dry-run"]] {
+        let lines = try say(["apply", "schedules.yml"] + options)
+        #expect(lines.hasPrefix("= a unchanged, finished; trigger it, or delete it first\n"), "\(lines)")
+      }
     }
 
     @Test("A definition whose time is past is over: it is not sent, and does not fire")

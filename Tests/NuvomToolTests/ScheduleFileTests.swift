@@ -84,13 +84,13 @@ import Testing
         == schedule(.at(millisecondsSince1970: time), named: "b") { $0.job.payload = Array("hello".utf8) })
   }
 
-  @Test("Defaults are for what a definition does not say; a way to say when takes the place of theirs")
+  @Test("Defaults are for what a definition does not say")
   func defaults() throws {
     let file = try read(
       """
-      defaults: {task: t, queue: q, timezone: Asia/Tokyo, cron: "0 0 * * *"}
+      defaults: {task: t, queue: q, timezone: Asia/Tokyo}
       schedules:
-        a: {}
+        a: {cron: "0 0 * * *"}
         b: {queue: other, every: 5s}
       """)
     #expect(file.definitions[0].schedule.times == .cron("0 0 * * *", timeZone: "Asia/Tokyo"))
@@ -170,12 +170,34 @@ import Testing
       ("schedule: {}\nschedules: {}\n", 1, "did you mean `schedules`?"),
       ("defaults: {task: t}\n", nil, "`schedules` is missing"),
       ("schedules:\n  a: 5\n", 2, "below it"), ("defaults: {tsk: t}\nschedules: {}\n", 1, "did you mean `task`?"),
-      ("schedules:\n  a: {task: t, every: 5s}\n  a: {task: t, every: 6s}\n", 2, "a is there twice"),
+      ("schedules:\n  a: {task: t, every: 5s}\n  a: {task: t, every: 6s}\n", 3, "a is there twice, first in line 2;"),
+      (
+        "schedules:\n  b:\n    task: t\n    every: 5s\n# a:\n  a-b: {task: t, every: 5s}\n\n  \"b\" :\n    task: t\n",
+        8, "b is there twice, first in line 2;"
+      ),
+      ("schedules:\n  a: {task: t, task: u, every: 5s}\n  b: {task: t, every: 5s}\n", 2, "task is there twice;"),
+      ("schedules:\n  a:\n    {task: t, task: u}\n  b:\n    task: u\n", 3, "task is there twice;"),
+      ("defaults:\n  at: 2027-01-31T18:30:00Z\nschedules: {}\n", 2, "`at` is each schedule's own"),
+      ("defaults:\n  task: t\n  every: 5s\nschedules:\n  a: {}\n", 3, "`every` is each schedule's own"),
+      ("defaults: {cron: '* * * * *'}\nschedules:\n  a: {task: t}\n", 1, "`cron` is each schedule's own"),
       ("schedules:\n  \"\": {task: t, every: 5s}\n", 2, "1 to 255 bytes"),
     ] as [(String, Int?, String)])
   func shape(_ text: String, _ line: Int?, _ words: String) {
     let problems = #expect(throws: ScheduleFileProblems.self) { try read(text) }?.problems ?? []
     #expect(problems.contains { $0.line == line && $0.message.contains(words) }, "\(problems)")
+  }
+
+  @Test("A name that does not begin with the prefix for which the file speaks is wrong")
+  func prefix() throws {
+    let text = "schedules:\n  x.a: {task: t, every: 5s}\n  y: {task: t, every: 5s}\n  x: {task: t, every: 5s}\n"
+    let problems =
+      #expect(throws: ScheduleFileProblems.self) {
+        try ScheduleFile(text: text, prefix: "x.", zones: TimeZones())
+      }?.problems ?? []
+    #expect(problems.map(\.line) == [3, 4] && problems.map(\.schedule) == ["y", "x"], "\(problems)")
+    #expect(problems.allSatisfy { $0.message.contains("--prefix x.") }, "\(problems)")
+    let inside = try ScheduleFile(text: text, prefix: "", zones: TimeZones())
+    #expect(inside.definitions.count == 3)
   }
 
   @Test("No schedules are a file, too")
@@ -250,14 +272,34 @@ import Testing
     let now = schedule(.at(millisecondsSince1970: 1_000), named: "now")
     let same = schedule(.every(.seconds(5)), named: "same")
     let difference = ScheduleDifference(
-      [changed, past, ended, now, same], present: ["a": base, "same": same, "past": past], others: ["z", "y"],
-      now: 1_000)
+      [changed, past, ended, now, same], present: ["a": base, "same": same, "past": past], finished: ["past"],
+      others: ["z", "y"], now: 1_000)
     let change = ScheduleDifference.Change(field: "cron", old: "0 * * * *", new: "5 * * * *")
     #expect(difference.fates.map(\.name) == ["a", "past", "ended", "now", "same", "y", "z"])
     #expect(
       difference.fates.map(\.fate) == [
         .updated([change]), .over(at: 999), .over(at: 500), .created, .unchanged, .other, .other,
       ])
+  }
+
+  @Test(
+    "What is over in the file and goes on at the broker is ended: by an update, or by deleting what an update would fire"
+  )
+  func ended() {
+    let past = schedule(.at(millisecondsSince1970: 999), named: "past")
+    let ended = schedule(.every(.seconds(5)), named: "ended") { $0.endAtMilliseconds = 500 }
+    func fate(_ definition: Schedule, _ present: Schedule, finished: Set<String> = []) -> ScheduleDifference.Fate? {
+      ScheduleDifference(
+        [definition], present: [definition.name: present], finished: finished, others: [], now: 1_000
+      ).fates.first?.fate
+    }
+    let endless = schedule(.every(.seconds(5)), named: "ended")
+    #expect(fate(ended, endless) == .updated([.init(field: "end_at_ms", old: .null, new: 500)]))
+    #expect(fate(ended, endless, finished: ["ended"]) == .over(at: 500))
+    #expect(fate(past, schedule(.at(millisecondsSince1970: 5_000), named: "past")) == .ended(at: 999))
+    #expect(fate(past, schedule(.every(.seconds(5)), named: "past")) == .ended(at: 999))
+    // It is about to fire, or paused.
+    #expect(fate(past, past) == .unchanged)
   }
 
   @Test("Definitions go in as few requests as take their payloads")
@@ -267,5 +309,14 @@ import Testing
     #expect([large, large, large].batches(ofBytes: 1).map(\.count) == [1, 1, 1])
     #expect([large, large, large].batches(elements: 150).map(\.count) == [2, 1])
     #expect([Schedule]().batches().isEmpty)
+    let text = String(repeating: "x", count: 100_000)
+    let wordy = [
+      schedule(.every(.seconds(5))) { $0.metadata = ["k": text] },
+      schedule(.every(.seconds(5))) { $0.metadata = [text: "v"] },
+      schedule(.every(.seconds(5))) { $0.job.tags = [text] },
+      schedule(.every(.seconds(5))) { $0.job.headers = ["k": .text(text)] },
+      schedule(.every(.seconds(5))) { $0.job.headers = [text: .bytes([])] },
+    ]
+    #expect(wordy.batches(ofBytes: 250_000).map(\.count) == [2, 2, 1])
   }
 }

@@ -9,7 +9,7 @@ import Testing
   private let zones = TimeZones()
 
   private func load(_ date: String, _ schedules: [Schedule], zone: String = "Europe/Berlin") throws -> ScheduleLoad {
-    var load = ScheduleLoad(try ScheduleLoad.Day(date, zone: try zones.rules(of: zone)))
+    var load = ScheduleLoad(try ScheduleLoad.Day(date, zone: try zones.rules(of: zone), named: zone))
     for schedule in schedules { try load.add(schedule, zones) }
     return load
   }
@@ -77,7 +77,7 @@ import Testing
   func text() throws {
     let lines = try load("2026-01-01", [schedule(.cron("30 2,3 * * *")), schedule(.cron("30 3 * * *"))], zone: "UTC")
       .text
-    #expect(lines[0] == "2026-01-01: 2 schedules, 3 fires" && lines[2] == "HOUR   FIRES")
+    #expect(lines[0] == "2026-01-01 UTC: 2 schedules, 3 fires" && lines[2] == "HOUR   FIRES")
     #expect(lines[5] == "02:00      1  " + String(repeating: "█", count: 20))
     #expect(lines[6] == "03:00      2  " + String(repeating: "█", count: 40))
     #expect(
@@ -88,6 +88,6 @@ import Testing
 
   @Test("A day is a date that there is", arguments: ["2026-02-30", "2026-1-1", "today", "1969-12-31", ""])
   func days(_ text: String) {
-    #expect(throws: Unreadable.self) { try ScheduleLoad.Day(text, zone: .utc) }
+    #expect(throws: Unreadable.self) { try ScheduleLoad.Day(text, zone: .utc, named: "UTC") }
   }
 }

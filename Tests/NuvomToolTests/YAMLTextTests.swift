@@ -38,7 +38,8 @@ import Testing
     "What is no YAML is refused with its line, and what everybody meets with a hint",
     arguments: [
       ("a: 1\ncron: */5 * * * *\n", 2, "into quotes"), ("a: 1\ncron: @daily\n", 2, "into quotes"),
-      ("a: [1\nb: 2\n", 2, "this is no YAML"), ("a: 1\nb: 2\na: 3\n", 1, "a is there twice"),
+      ("a: [1\nb: 2\n", 2, "this is no YAML"),
+      ("a: 1\nb: 2\na: 3\n", 3, "a is there twice, first in line 1; leave one"),
       ("a: 1\n---\nb: 2\n", 2, "another document"), ("a: *b\n", 1, "undefined alias"),
       ("\ta: 1\n", 1, "cannot start any token"),
     ])

@@ -35,7 +35,7 @@ struct JobFieldOptions: ParsableArguments {
   /// Gives a job what was given here; the rest of it stays.
   func apply(to job: inout Job) throws {
     if let queue { job.queue = queue }
-    if let bytes = try payload.bytes() { job.payload = bytes }
+    if let bytes = try payload.bytes(replacing: job.payload) { job.payload = bytes }
     if let expiresIn { job.expiry = .after(expiresIn) }
     if let priority { job.priority = priority }
     if let maxAttempts { job.maximumAttempts = maxAttempts }

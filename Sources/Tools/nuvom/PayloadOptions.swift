@@ -32,15 +32,27 @@ struct PayloadOptions: ParsableArguments {
   }
 
   /// The payload's bytes; nil if none was given.
-  func bytes() throws -> [UInt8]? {
+  ///
+  /// - Parameter present: the payload that they replace. Of the arguments there, what is not given stays.
+  func bytes(replacing present: [UInt8]) throws -> [UInt8]? {
     if let payload { return [UInt8](payload.utf8) }
     if let payloadFile { return try InputFile.read(payloadFile) }
     if args == nil && kwargs == nil { return nil }
+    let kept = Self.arguments(of: present)
     do {
-      return try Self.bytes(args: args, kwargs: kwargs)
+      return try Self.bytes(args: args ?? kept.args, kwargs: kwargs ?? kept.kwargs)
     } catch {
       throw Failure(.usage, "--args and --kwargs cannot be sent: \(error)")
     }
+  }
+
+  /// A payload as a task's arguments; nil, what it does not have, or all of it if it is something else.
+  private static func arguments(of payload: [UInt8]) -> (args: MessageValue?, kwargs: MessageValue?) {
+    guard case .map(let pairs)? = try? MessageValue(decoding: payload),
+      pairs.allSatisfy({ $0.0 == "args" || $0.0 == "kwargs" })
+    else { return (nil, nil) }
+    let arguments = MessageValue.map(pairs)
+    return (arguments["args"], arguments["kwargs"])
   }
 
   /// A task's arguments as a payload.

@@ -19,6 +19,17 @@ extension NuvomClient {
         code: error.code.rawValue)
     }
   }
+
+  /// Everything the broker knows of a schedule.
+  /// - Throws: ``Failure`` that names it, if there is none.
+  func status(ofSchedule name: String) async throws -> ScheduleStatus {
+    do {
+      return try await schedule(named: name)
+    } catch let error as NuvomError where error.code == .notFound {
+      throw Failure(ExitStatus(error.code), "\(Output.printable(name)): \(error.message)", code: error.code.rawValue)
+    }
+  }
+
   /// Goes over all schedules that fit, many with a request.
   func gatherSchedules<Gathered>(
     _ filter: ScheduleFilter = ScheduleFilter(), into nothing: Gathered,

@@ -26,18 +26,28 @@ struct DueTimes {
 
   /// What a definition says.
   ///
-  /// - Parameter creation: when it was created, or is: from then on `in` and `every` count.
+  /// - Parameters:
+  ///   - creation: when it was created, or is: from then on `in` and `every` count.
+  ///   - next: when it is due next, if the broker has said so. What it counts from is not when it was created, if `in` or `every` changed later.
   /// - Throws: if its expression or its zone is none.
-  init(_ schedule: Schedule, creation: UInt64, zones: TimeZones) throws(Unreadable) {
+  init(_ schedule: Schedule, creation: UInt64, next: UInt64? = nil, zones: TimeZones) throws(Unreadable) {
     let creation = Int64(clamping: creation)
+    let next = next.map { Int64(clamping: $0) }
     switch schedule.times {
     case .at(let time): kind = .once(Int64(clamping: time))
-    case .in(let delay): kind = .once(creation + DurationText.milliseconds(delay))
+    case .in(let delay): kind = .once(next ?? creation + DurationText.milliseconds(delay))
     case .every(let interval):
       let milliseconds = DurationText.milliseconds(interval)
       guard milliseconds > 0 else { throw Unreadable(description: "an interval is 1ms at least") }
       let stated = schedule.startAtMilliseconds.map { Int64(clamping: $0) }
-      kind = .every(milliseconds, anchor: stated ?? creation, isStated: stated != nil)
+      if let next {
+        // The same rhythm back to where it can have begun.
+        let first = stated ?? creation + 1
+        let passed = max(0, next - first) / milliseconds
+        kind = .every(milliseconds, anchor: next - passed * milliseconds, isStated: true)
+      } else {
+        kind = .every(milliseconds, anchor: stated ?? creation, isStated: stated != nil)
+      }
     case .cron(let text, let zone, let gap, let fold):
       let expression: CronExpression
       do {

@@ -16,12 +16,13 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
   @Argument(help: "The file; - is standard input.") var file: String
   @Flag(help: "Only show what would change.") var dryRun = false
   @Flag(help: "Delete schedules that are not in the file.") var deleteOthers = false
-  @Option(help: "The file speaks for schedules whose names begin so: leave others alone.") var prefix: String?
+  @Option(help: "The file speaks for schedules whose names begin so, and has no others: leave others alone.")
+  var prefix: String?
   @OptionGroup var client: ClientOptions
 
   func run() async throws {
     let zones = TimeZones()
-    let file = try ScheduleFile(path: file, zones: zones)
+    let file = try ScheduleFile(path: file, prefix: prefix, zones: zones)
     for remark in file.remarks { Output.remark("nuvom: \(remark)") }
     let definitions = file.definitions.map(\.schedule)
     let (filter, now) = (ScheduleFilter(prefix: prefix), WallClock.milliseconds)
@@ -31,30 +32,24 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
       let others = try await client.gatherSchedules(filter, into: [String]()) { others, status in
         if !named.contains(status.schedule.name) { others.append(status.schedule.name) }
       }.sorted()
-      if isDryRun {
-        let present = try await client.definitions(of: definitions.map(\.name))
-        return ScheduleDifference(definitions, present: present, others: others, now: now).results(deletes: deletes)
-      }
-      let live = definitions.filter { $0.overSince(now) == nil }
+      // What is not over is sent whatever the broker has.
+      let asked = definitions.filter { isDryRun || $0.overSince(now) != nil }
+      let present = try await client.statuses(of: asked.map(\.name))
+      let difference = ScheduleDifference(
+        definitions, present: present.mapValues(\.schedule),
+        finished: Set(present.values.filter { $0.state == .finished }.map(\.schedule.name)), others: others, now: now)
+      if isDryRun { return difference.results(deletes: deletes) }
+      let (live, ended) = difference.work(definitions)
       var receipts: [String: ScheduleReceipt] = [:]
       for batch in live.batches() {
         for (schedule, receipt) in zip(batch, try await client.define(Array(batch))) {
           receipts[schedule.name] = receipt
         }
       }
-      if deletes {
-        for first in stride(from: 0, to: others.count, by: 10_000) {
-          let refused = try await client.deleteSchedules(Array(others[first..<min(first + 10_000, others.count)]))
-          // Gone is gone, whoever did it.
-          if let other = refused.first(where: { $0.code != .notFound }) {
-            throw Failure(ExitStatus(other.code), "\(other.name): \(other.message)", code: other.code.rawValue)
-          }
-        }
+      try await client.forget(ended + (deletes ? others : []))
+      return difference.results(deletes: deletes).map { result in
+        receipts[result.name].map { AppliedSchedule(result.name, $0) } ?? result
       }
-      return definitions.map { schedule in
-        receipts[schedule.name].map { AppliedSchedule(schedule.name, $0) }
-          ?? AppliedSchedule(name: schedule.name, word: "over", overSince: schedule.overSince(now))
-      } + others.map { AppliedSchedule(name: $0, word: deletes ? "deleted" : "other") }
     }
     let schedules = Dictionary(definitions.map { ($0.name, $0) }) { first, _ in first }
     try client.output.answer(
@@ -74,6 +69,8 @@ struct AppliedSchedule: Sendable {
   var changes: [ScheduleDifference.Change] = []
   var dueAtMilliseconds: UInt64?
   var overSince: UInt64?
+  /// Whether it is unchanged, and has no due time any more.
+  var isFinished = false
 
   var document: MessageValue {
     .fields([
@@ -98,7 +95,11 @@ struct AppliedSchedule: Sendable {
       line += " (\(changed.joined(separator: ", ")))"
     }
     if let dueAtMilliseconds { line += ", due \(ISOTime(milliseconds: dueAtMilliseconds, in: zone))" }
-    if let overSince { line += " since \(ISOTime(milliseconds: overSince, in: zone)), not sent" }
+    if isFinished { line += ", \(ScheduleReceipt.finishedWords)" }
+    if let overSince {
+      let time = ISOTime(milliseconds: overSince, in: zone)
+      line += word == "over" ? " since \(time), not sent" : ", over since \(time)"
+    }
     return line
   }
 
@@ -111,7 +112,8 @@ struct AppliedSchedule: Sendable {
 extension AppliedSchedule {
   init(_ name: String, _ receipt: ScheduleReceipt) {
     self.init(
-      name: name, word: receipt.status.rawValue, changed: receipt.changed, dueAtMilliseconds: receipt.dueAtMilliseconds)
+      name: name, word: receipt.status.rawValue, changed: receipt.changed, dueAtMilliseconds: receipt.dueAtMilliseconds,
+      isFinished: receipt.isFinished)
   }
 }
 
@@ -130,6 +132,20 @@ extension [AppliedSchedule] {
 }
 
 extension ScheduleDifference {
+  /// What is to be sent of the definitions, and the names of those that are to be deleted.
+  fileprivate func work(_ definitions: [Schedule]) -> (live: [Schedule], ended: [String]) {
+    var (live, ended): ([Schedule], [String]) = ([], [])
+    // The definitions are the first of the fates.
+    for (schedule, fate) in zip(definitions, fates) {
+      switch fate.fate {
+      case .created, .updated, .unchanged: live.append(schedule)
+      case .ended: ended.append(schedule.name)
+      case .over, .other: break
+      }
+    }
+    return (live, ended)
+  }
+
   /// What would become of each schedule.
   func results(deletes: Bool) -> [AppliedSchedule] {
     fates.map { name, fate in
@@ -137,8 +153,9 @@ extension ScheduleDifference {
       case .created: AppliedSchedule(name: name, word: "created")
       case .updated(let changes):
         AppliedSchedule(name: name, word: "updated", changed: changes.map(\.field), changes: changes)
-      case .unchanged: AppliedSchedule(name: name, word: "unchanged")
+      case .unchanged: AppliedSchedule(name: name, word: "unchanged", isFinished: hasFinished(name))
       case .over(let time): AppliedSchedule(name: name, word: "over", overSince: time)
+      case .ended(let time): AppliedSchedule(name: name, word: "deleted", overSince: time)
       case .other: AppliedSchedule(name: name, word: deletes ? "deleted" : "other")
       }
     }
@@ -151,8 +168,8 @@ extension [Schedule] {
     var batches: [ArraySlice<Schedule>] = []
     var (first, bytes, elements) = (0, 0, 0)
     for (index, schedule) in enumerated() {
-      // Names, texts and metadata have bounds of their own; payloads are what may be large. Not more than 30 fields are written.
-      let size = schedule.job.payload.count + 1_024
+      // Names and expressions have bounds of their own. Not more than 30 fields are written.
+      let size = 2_048 + schedule.unboundedBytes
       let parts = 64 + 2 * (schedule.metadata.count + schedule.job.headers.count) + schedule.job.tags.count
       if index > first, bytes + size > byteLimit || elements + parts > elementLimit {
         batches.append(self[first..<index])
@@ -166,27 +183,52 @@ extension [Schedule] {
   }
 }
 
+extension Schedule {
+  /// Not less than what takes the rest of a definition's bytes: each text and its length.
+  fileprivate var unboundedBytes: Int {
+    let metadata = metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 10 }
+    let headers = job.headers.reduce(0) { bytes, header in
+      switch header.value {
+      case .text(let text): bytes + header.key.utf8.count + text.utf8.count + 10
+      case .bytes(let value): bytes + header.key.utf8.count + value.count + 10
+      }
+    }
+    return job.payload.count + metadata + headers + job.tags.reduce(0) { $0 + $1.utf8.count + 5 }
+  }
+}
+
 extension NuvomClient {
+  /// Deletes schedules, however many.
+  fileprivate func forget(_ names: [String]) async throws {
+    for first in stride(from: 0, to: names.count, by: 10_000) {
+      let refused = try await deleteSchedules(Array(names[first..<Swift.min(first + 10_000, names.count)]))
+      // Gone is gone, whoever did it.
+      if let other = refused.first(where: { $0.code != .notFound }) {
+        throw Failure(ExitStatus(other.code), "\(other.name): \(other.message)", code: other.code.rawValue)
+      }
+    }
+  }
+
   /// What the broker has of these names, with their payloads, which a list has not.
-  fileprivate func definitions(of names: [String]) async throws -> [String: Schedule] {
-    var definitions: [String: Schedule] = [:]
+  fileprivate func statuses(of names: [String]) async throws -> [String: ScheduleStatus] {
+    var statuses: [String: ScheduleStatus] = [:]
     for first in stride(from: 0, to: names.count, by: 256) {
       // Many at a time: each answer is awaited for a round trip.
-      try await withThrowingTaskGroup(of: Schedule?.self) { group in
+      try await withThrowingTaskGroup(of: ScheduleStatus?.self) { group in
         for name in names[first..<Swift.min(first + 256, names.count)] {
           group.addTask {
             do {
-              return try await self.schedule(named: name).schedule
+              return try await self.schedule(named: name)
             } catch let error as NuvomError where error.code == .notFound {
               return nil
             }
           }
         }
-        for try await schedule in group {
-          if let schedule { definitions[schedule.name] = schedule }
+        for try await status in group {
+          if let status { statuses[status.schedule.name] = status }
         }
       }
     }
-    return definitions
+    return statuses
   }
 }

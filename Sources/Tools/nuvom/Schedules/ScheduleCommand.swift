@@ -60,7 +60,7 @@ struct ScheduleUpdateCommand: AsyncParsableCommand {
     commandName: "update", abstract: "Change what is given of a schedule's definition; the rest stays.",
     discussion: """
       Fetches the definition, changes it and sends it back. `--start none`, `--end none` and `--max-fires 0` take a limit away, `--metadata KEY=` a key. \
-      --tag replaces all tags.
+      --tag replaces all tags; --args leaves the named arguments as they are, and --kwargs the positional ones.
       """)
 
   @OptionGroup var schedule: ScheduleArgument
@@ -70,7 +70,7 @@ struct ScheduleUpdateCommand: AsyncParsableCommand {
   func run() async throws {
     let (name, options, task) = (schedule.name, definition, task)
     let zones = TimeZones()
-    let present = try await schedule.client.withClient { try await $0.schedule(named: name) }.schedule
+    let present = try await schedule.client.withClient { try await $0.status(ofSchedule: name) }.schedule
     var changed = present
     if let task { changed.job.task = task }
     for remark in try options.remarks(applyingTo: &changed, zones: zones) { Output.remark("nuvom: \(remark)") }
@@ -165,7 +165,7 @@ struct ScheduleShowCommand: AsyncParsableCommand {
 
   func run() async throws {
     let name = schedule.name
-    let status = try await schedule.client.withClient { try await $0.schedule(named: name) }
+    let status = try await schedule.client.withClient { try await $0.status(ofSchedule: name) }
     try schedule.client.output.answer(status.document(hasPayload: true), status.lines(TimeZones()))
   }
 }
@@ -235,8 +235,15 @@ extension ScheduleReceipt {
     ])
   }
 
+  /// What to do with a schedule that was there, has finished, and so does nothing.
+  static let finishedWords = "finished; trigger it, or delete it first"
+
+  /// Whether the same definition was there, and is over.
+  var isFinished: Bool { status == .unchanged && dueAtMilliseconds == nil }
+
   /// What became of a schedule, and when it is due.
   func line(_ schedule: Schedule, _ zones: TimeZones) -> String {
+    if isFinished { return "\(Output.printable(schedule.name)) unchanged, \(Self.finishedWords)" }
     let what = status == .updated && !changed.isEmpty ? " (\(changed.joined(separator: ", ")))" : ""
     let due =
       dueAtMilliseconds.map { "due \(ISOTime(milliseconds: $0, in: schedule.zone(zones)))" } ?? "never due again"

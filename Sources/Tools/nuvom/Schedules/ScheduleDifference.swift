@@ -17,29 +17,43 @@ struct ScheduleDifference: Equatable {
     case created
     case updated([Change])
     case unchanged
-    /// Its only time, or its end, is past: sending it would fire it again, or be refused.
+    /// Its only time, or its end, is past, and the broker is not at it: sending it would fire it again, or be refused.
     case over(at: UInt64)
+    /// The broker is at it, and its only time is now another, which is past: an update would fire at once.
+    case ended(at: UInt64)
     /// The broker has it, the file has not.
     case other
   }
 
   /// What becomes of each, first those of the file in its order.
   let fates: [(name: String, fate: Fate)]
+  private let finished: Set<String>
 
   /// - Parameters:
   ///   - definitions: what the file says.
   ///   - present: what the broker has of those names, with their payloads.
+  ///   - finished: those of them that have finished.
   ///   - others: the names of what it has beside them.
   ///   - now: milliseconds since 1970 UTC.
-  init(_ definitions: [Schedule], present: [String: Schedule], others: [String], now: UInt64) {
+  init(
+    _ definitions: [Schedule], present: [String: Schedule], finished: Set<String> = [], others: [String], now: UInt64
+  ) {
+    self.finished = finished
     fates =
       definitions.map { schedule in
-        if let end = schedule.overSince(now) { return (schedule.name, .over(at: end)) }
-        guard let known = present[schedule.name] else { return (schedule.name, .created) }
+        let known = present[schedule.name]
+        if let end = schedule.overSince(now) {
+          guard let known, !finished.contains(schedule.name) else { return (schedule.name, .over(at: end)) }
+          if case .at = schedule.times, schedule.times != known.times { return (schedule.name, .ended(at: end)) }
+        }
+        guard let known else { return (schedule.name, .created) }
         let changes = Self.changes(from: known, to: schedule)
         return (schedule.name, changes.isEmpty ? .unchanged : .updated(changes))
       } + others.sorted().map { ($0, .other) }
   }
+
+  /// Whether the broker has it, and will not fire it again.
+  func hasFinished(_ name: String) -> Bool { finished.contains(name) }
 
   static func == (first: Self, second: Self) -> Bool {
     first.fates.elementsEqual(second.fates) { $0.name == $1.name && $0.fate == $1.fate }

@@ -115,15 +115,23 @@ extension ScheduleStatus {
       window == Schedule.MisfirePolicy.once.standardCatchUp ? "" : ", up to \(DurationText.write(window)) late"
     pairs.append(("misfire", schedule.misfire.rawValue + limit))
     pairs.append(("overlap", ChoiceText.write(schedule.overlap)))
+    if schedule.retention != Schedule.standardRetention {
+      pairs.append(("known for", "\(DurationText.write(schedule.retention)) when finished"))
+    }
     for (key, value) in schedule.metadata.sorted(by: { $0.key < $1.key }) {
       pairs.append(("metadata", "\(key)=\(value)"))
     }
     pairs += [("task", job.task), ("queue", job.queue), ("priority", "\(job.priority)")]
     pairs.append(("max attempts", "\(job.maximumAttempts)"))
+    if job.backoff != .exponential() { pairs.append(("backoff", job.backoff.words)) }
+    if case .after(let expiry)? = job.expiry { pairs.append(("expires in", DurationText.write(expiry))) }
     if let timeout = job.timeout { pairs.append(("timeout", DurationText.write(timeout))) }
     if let lease = job.lease { pairs.append(("lease", DurationText.write(lease))) }
     if job.retention != .zero { pairs.append(("retention", DurationText.write(job.retention))) }
     if !job.tags.isEmpty { pairs.append(("tags", job.tags.joined(separator: ", "))) }
+    for (key, value) in job.headers.sorted(by: { $0.key < $1.key }) {
+      pairs.append(("header", "\(key)=\(value.words)"))
+    }
     pairs.append(("payload", Output.payload(job.payload, limit: 2_000)))
     pairs.append(("next due", dueAtMilliseconds.map(time) ?? "-"))
     if let fires = firesAtMilliseconds, fires != dueAtMilliseconds { pairs.append(("fires", time(fires))) }
@@ -134,6 +142,25 @@ extension ScheduleStatus {
     pairs.append(("created", time(createdAtMilliseconds)))
     if updatedAtMilliseconds != createdAtMilliseconds { pairs.append(("updated", time(updatedAtMilliseconds))) }
     return Output.pairs(pairs)
+  }
+}
+
+extension Job.Backoff {
+  /// How long it waits, in a few words.
+  fileprivate var words: String {
+    let wait =
+      isExponential
+      ? "\(DurationText.write(base)), doubling up to \(DurationText.write(cap))" : DurationText.write(base)
+    return wait + (jitterPercent == 0 ? "" : ", up to \(jitterPercent) % less")
+  }
+}
+
+extension HeaderValue {
+  fileprivate var words: String {
+    switch self {
+    case .text(let text): text
+    case .bytes(let bytes): MessageValue.binary(bytes).description
+    }
   }
 }
 

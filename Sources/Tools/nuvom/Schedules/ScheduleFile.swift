@@ -51,14 +51,16 @@ struct ScheduleFile {
   let remarks: [String]
 
   /// Reads and checks a file; `-` is standard input.
+  ///
+  /// - Parameter prefix: what each name begins with; nil: with anything.
   /// - Throws: ``ScheduleFileProblems``, which are told on standard error before it is thrown as a ``Failure``.
-  init(path: String, zones: TimeZones) throws {
+  init(path: String, prefix: String? = nil, zones: TimeZones) throws {
     let name = path == "-" ? "standard input" : path
     guard let text = String(validating: try InputFile.read(path), as: UTF8.self) else {
       throw Failure(.damaged, "\(name) is no text in UTF-8")
     }
     do {
-      try self.init(text: text, zones: zones)
+      try self.init(text: text, prefix: prefix, zones: zones)
     } catch {
       for problem in error.problems.dropLast() { Output.remark("nuvom: \(problem.words(file: name))") }
       throw Failure(.damaged, error.problems.last?.words(file: name) ?? "\(name) is wrong")
@@ -66,8 +68,8 @@ struct ScheduleFile {
   }
 
   /// Reads and checks all of a text.
-  init(text: String, zones: TimeZones) throws(ScheduleFileProblems) {
-    var reader = ScheduleFileReader(zones: zones)
+  init(text: String, prefix: String? = nil, zones: TimeZones) throws(ScheduleFileProblems) {
+    var reader = ScheduleFileReader(prefix: prefix, zones: zones)
     do {
       try reader.read(text)
     } catch {
@@ -83,12 +85,16 @@ struct ScheduleFile {
 private struct ScheduleFileReader {
   private typealias Fields = [ScheduleFileField: Node]
 
+  let prefix: String?
   let zones: TimeZones
   var definitions: [ScheduleFile.Definition] = []
   var remarks: [String] = []
   var problems: [ScheduleFileProblem] = []
 
-  init(zones: TimeZones) { self.zones = zones }
+  init(prefix: String?, zones: TimeZones) {
+    self.prefix = prefix
+    self.zones = zones
+  }
 
   mutating func read(_ text: String) throws(FileProblem) {
     guard let root = try YAMLText.read(text) else {
@@ -102,7 +108,7 @@ private struct ScheduleFileReader {
     var schedules: Node?
     for (key, value) in mapping {
       switch key.scalar?.string {
-      case "defaults": defaults = fields(value, of: "defaults")
+      case "defaults": defaults = self.defaults(value)
       case "schedules": schedules = value
       default:
         problem(
@@ -122,11 +128,11 @@ private struct ScheduleFileReader {
     guard let name = key.scalar?.string else { return problem(key, nil, "a schedule's name is a text") }
     let before = problems.count
     if !name.isName { problem(key, name, "a name has 1 to 255 bytes and no control characters") }
+    if let prefix, !name.hasPrefix(prefix) {
+      problem(key, name, "it does not begin with --prefix \(Output.printable(prefix)), for which the file speaks")
+    }
     let own = fields(value, of: name)
-    // One way to say when replaces another.
-    let kinds: Set<ScheduleFileField> = [.at, .every, .cron]
-    let inherited = own.keys.contains { kinds.contains($0) } ? defaults.filter { !kinds.contains($0.key) } : defaults
-    let fields = inherited.merging(own) { $1 }
+    let fields = defaults.merging(own) { $1 }
     if fields[.cron] == nil, let policy = own[.dstGap] ?? own[.dstFold] {
       problem(policy, name, "`dst-gap` and `dst-fold` are for `cron`: no other schedule has local times")
     }
@@ -145,6 +151,16 @@ private struct ScheduleFileReader {
     if problems.count == before && definition.problems.isEmpty {
       definitions.append(ScheduleFile.Definition(line: key.mark?.line, schedule: schedule))
     }
+  }
+
+  /// What all schedules may have in common.
+  private mutating func defaults(_ node: Node) -> Fields {
+    var fields = fields(node, of: "defaults")
+    for kind in [ScheduleFileField.at, .every, .cron] {
+      guard let value = fields.removeValue(forKey: kind) else { continue }
+      problem(value, "defaults", "`\(kind.rawValue)` is each schedule's own; write it there")
+    }
+    return fields
   }
 
   /// The fields of a map, each known.

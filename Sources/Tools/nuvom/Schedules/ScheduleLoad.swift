@@ -9,12 +9,13 @@ struct ScheduleLoad {
   struct Day {
     let name: String
     let zone: ZoneRules
+    let zoneName: String
     /// Milliseconds since 1970 UTC.
     let start: Int64
     let end: Int64
 
     /// - Throws: if the text is no date.
-    init(_ text: String, zone: ZoneRules) throws(Unreadable) {
+    init(_ text: String, zone: ZoneRules, named zoneName: String) throws(Unreadable) {
       guard let noon = ISOTime("\(text)T12:00"), text.utf8.count == 10 else {
         throw Unreadable(description: "write a date as 2027-01-31")
       }
@@ -26,15 +27,16 @@ struct ScheduleLoad {
         let last = zone.instant(ofLocal: next, gap: .shift, fold: .first), first.seconds >= 0
       else { throw Unreadable(description: "there is no such day, or it is before 1970") }
       self.zone = zone
+      self.zoneName = zoneName
       name = text
       start = first.seconds * 1_000
       end = last.seconds * 1_000
     }
 
     /// The day of an instant.
-    init(of milliseconds: UInt64, zone: ZoneRules) throws(Unreadable) {
+    init(of milliseconds: UInt64, zone: ZoneRules, named zoneName: String) throws(Unreadable) {
       let today = ISOTime(milliseconds: milliseconds, in: zone)
-      try self.init(String("\(today)".prefix(10)), zone: zone)
+      try self.init(String("\(today)".prefix(10)), zone: zone, named: zoneName)
     }
 
     /// Rounded up: where clocks were once set by less than a minute, a day ends within one.
@@ -98,7 +100,7 @@ struct ScheduleLoad {
     let rows = hours.map { hour in
       [time(ofMinute: hour.first), "\(hour.fires)", Self.bar(hour.fires, of: most)]
     }
-    var lines = ["\(day.name): \(count) schedules, \(fires.reduce(0, +)) fires", ""]
+    var lines = ["\(day.name) \(day.zoneName): \(count) schedules, \(fires.reduce(0, +)) fires", ""]
     lines += Output.table(["HOUR", "FIRES", ""], rows)
     let busiest = busiest(10).map { [time(ofMinute: $0), "\(schedules[$0])", "\(fires[$0])"] }
     if !busiest.isEmpty { lines += [""] + Output.table(["BUSIEST MINUTES", "SCHEDULES", "FIRES"], busiest) }
@@ -112,7 +114,8 @@ struct ScheduleLoad {
 
   var document: MessageValue {
     [
-      "date": .string(day.name), "start_at_ms": .int(day.start), "schedules": .count(count),
+      "date": .string(day.name), "time_zone": .string(day.zoneName), "start_at_ms": .int(day.start),
+      "schedules": .count(count),
       "fires": .count(fires.reduce(0, +)), "schedules_by_minute": .array(schedules.map { .count($0) }),
       "fires_by_minute": .array(fires.map { .count($0) }),
     ]

@@ -22,7 +22,8 @@ struct ScheduleLoadCommand: AsyncParsableCommand {
     let zones = TimeZones()
     let zone = try zones.rules(of: timezone)
     let day =
-      try date.map { try ScheduleLoad.Day($0, zone: zone) } ?? ScheduleLoad.Day(of: WallClock.milliseconds, zone: zone)
+      try date.map { try ScheduleLoad.Day($0, zone: zone, named: timezone) }
+      ?? ScheduleLoad.Day(of: WallClock.milliseconds, zone: zone, named: timezone)
     let load: ScheduleLoad
     if let file {
       var ofFile = ScheduleLoad(day)
@@ -36,7 +37,9 @@ struct ScheduleLoadCommand: AsyncParsableCommand {
         return try await client.gatherSchedules(into: ScheduleLoad(day)) { load, status in
           guard status.state == .active else { return }
           do {
-            load.add(try DueTimes(status.schedule, creation: status.createdAtMilliseconds, zones: zones))
+            let times = try DueTimes(
+              status.schedule, creation: status.createdAtMilliseconds, next: status.dueAtMilliseconds, zones: zones)
+            load.add(times)
           } catch {
             throw Failure(.configuration, "\(Output.printable(status.schedule.name)): \(error)")
           }

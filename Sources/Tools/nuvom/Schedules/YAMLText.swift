@@ -84,9 +84,29 @@ extension FileProblem {
       let hint = line.contains(/:\s*[*@]/) ? "; put a value that begins with * or @ into quotes" : ""
       self.init(line: mark.line, message: "this is no YAML: \(problem)\(hint)")
     case .duplicatedKeysInMapping(let keys, let context):
-      self.init(line: context.mark.line, message: "\(keys.joined(separator: ", ")) is there twice; leave one")
+      // The mark is where the first of the keys stands first.
+      let (key, first) = (keys.first ?? "", context.mark)
+      let second = Self.line(ofSecond: key, first, in: text)
+      let place = second == nil ? "" : ", first in line \(first.line)"
+      self.init(line: second ?? first.line, message: "\(key) is there twice\(place); leave one")
     case .reader(let problem, _, _, _): self.init(message: "this is no YAML: \(problem)")
     default: self.init(message: "this is no YAML: \(error)")
     }
+  }
+
+  /// Where a block map has a key again; nil if it is not below the first on a line of its own.
+  private static func line(ofSecond key: String, _ first: Mark, in text: String) -> Int? {
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    for (index, line) in lines.enumerated().dropFirst(first.line) {
+      let words = line.drop { $0 == " " }
+      if words.isEmpty || words.hasPrefix("#") { continue }
+      let indent = line.count - words.count
+      if indent < first.column - 1 { return nil }
+      guard indent == first.column - 1 else { continue }
+      for written in [key, "\"\(key)\"", "'\(key)'"] where words.hasPrefix(written) {
+        if words.dropFirst(written.count).drop(while: { $0 == " " }).hasPrefix(":") { return index + 1 }
+      }
+    }
+    return nil
   }
 }
