@@ -10,7 +10,7 @@ struct ScheduleApplyCommand: AsyncParsableCommand {
     discussion: """
       The file is YAML: `schedules` is a map of names to definitions, whose fields are called like the options of `create` (docs/schedules.md). All of \
       it is checked before anything is sent. What the broker has and the file has not is named, and deleted only with --delete-others. A definition \
-      whose `at` or `end` is past is over, and not sent. Applied again, a file changes nothing.
+      whose `at` or `end` is past is over: it ends the schedule of its name, and is not sent if none goes on. Applied again, a file changes nothing.
       """)
 
   @Argument(help: "The file; - is standard input.") var file: String
