@@ -21,9 +21,14 @@ private func zones() throws -> (LogDirectory, ZoneFiles) {
     try FileManager.default.createDirectory(
       atPath: "\(directory.path)/\(folder)", withIntermediateDirectories: true)
   }
-  for name in ["Europe/Berlin", "America/Argentina/Rio_Gallegos", "right/Europe/Berlin", "a.b", "Etc/GMT-14"] {
+  for name in [
+    "Europe/Berlin", "America/Argentina/Rio_Gallegos", "right/Europe/Berlin", "a.b", "Etc/GMT-14", "localtime",
+    "posixrules",
+  ] {
     try directory.write(file("CET-1CEST,M3.5.0,M10.5.0/3"), to: name)
   }
+  try directory.write(Array("#\tLeap\t1972\tJun\t30\n".utf8), to: "leapseconds")
+  try directory.write([], to: "empty")
   return (directory, ZoneFiles(directory: directory.path))
 }
 
@@ -44,6 +49,7 @@ func zoneFile(name: String) throws {
     "../../../../../../etc/passwd", "Europe/../Europe/Berlin", "./Europe/Berlin", ".", "..", "a.b",
     "right/Europe/Berlin",
     "/etc/passwd", "Europe/Berlin\0", "Europe/Berlin ", "Europe\\Berlin", "Eur\u{F6}pe", "America/Argentina",
+    "localtime", "posixrules", "leapseconds", "empty",
   ])
 func noZone(name: String) throws {
   let (directory, files) = try zones()
@@ -51,7 +57,7 @@ func noZone(name: String) throws {
   #expect(try files.rules(named: name) == nil)
 }
 
-@Test("a damaged file is an error that names the zone, the file and the remedy", arguments: [0, 3, 43, 60, 100])
+@Test("a damaged file is an error that names the zone, the file and the remedy", arguments: [4, 43, 60, 100])
 func damagedZone(length: Int) throws {
   let (directory, files) = try zones()
   let whole = file("CET-1CEST,M3.5.0,M10.5.0/3")
@@ -63,6 +69,18 @@ func damagedZone(length: Int) throws {
     #expect(error.zone == "Europe/Berlin")
     #expect(error.message.contains("\(directory.path)/Europe/Berlin") && error.message.contains("tzdata"))
   }
+}
+
+@Test("a file is read up to the size that rules may have; one that is larger is an error")
+func largeZone() throws {
+  let (directory, files) = try zones()
+  // What is behind the footer does not matter.
+  let whole = file("CET-1")
+  let most = whole + [UInt8](repeating: 0, count: ZoneRules.maximumBytes - whole.count)
+  try directory.write(most, to: "Europe/Berlin")
+  #expect(try files.rules(named: "Europe/Berlin") != nil)
+  try directory.write(most + [0], to: "Europe/Berlin")
+  #expect(throws: ZoneError.self) { try files.rules(named: "Europe/Berlin") }
 }
 
 @Test("UTC needs no files, and other zones of a system without files are none")

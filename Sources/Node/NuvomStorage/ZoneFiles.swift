@@ -35,9 +35,6 @@ public struct ZoneFiles: ZoneSource {
     self.directory = directory ?? getenv("TZDIR").map { String(cString: $0) } ?? "/usr/share/zoneinfo"
   }
 
-  /// The largest file of the tz database has less than 4 KiB.
-  private static let largestFile = 64 << 10
-
   /// `UTC` needs no file. Read anew each time, so that rules that were updated are seen.
   public func rules(named name: String) throws(ZoneError) -> ZoneRules? {
     if name == "UTC" { return .utc }
@@ -46,7 +43,8 @@ public struct ZoneFiles: ZoneSource {
     var status = stat()
     // Not a zone: nothing of the name, or a directory (`Europe`).
     guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.largestFile, alignment: 8)
+    // One byte more, so that a file that is too large is seen to be.
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: ZoneRules.maximumBytes + 1, alignment: 8)
     defer { bytes.deallocate() }
     let count: Int
     do throws(StorageError) {
@@ -54,6 +52,8 @@ public struct ZoneFiles: ZoneSource {
     } catch {
       throw ZoneError(zone: name, message: error.description)
     }
+    // What lies beside the zones (`leapseconds`, `tzdata.zi`) is none, and not a damaged one.
+    guard count >= 4, bytes[..<4].elementsEqual("TZif".utf8) else { return nil }
     do throws(ZoneRulesError) {
       return try ZoneRules(tzif: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
     } catch {
@@ -62,7 +62,9 @@ public struct ZoneFiles: ZoneSource {
   }
 
   /// Whether a name can be a zone's, and nothing else's on the disk. Those under `right/` count leap seconds, which the broker's clock does not.
+  /// `localtime` and `posixrules` are what a system has made them, not zones.
   private static func isZoneName(_ name: String) -> Bool {
+    if name == "localtime" || name == "posixrules" { return false }
     let parts = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     let isPlain = parts.allSatisfy { part in
       !part.isEmpty
