@@ -20,8 +20,6 @@ public enum ProtocolLimits {
   public static let headerBytes = 64 << 10
   /// Bytes of a job's tags, encoded.
   public static let tagBytes = 4 << 10
-  /// Bytes of a cron expression.
-  public static let cronBytes = 255
   /// Bytes of a schedule's metadata, encoded.
   public static let metadataBytes = 4 << 10
   /// The longest jitter of a schedule: one day.

@@ -102,7 +102,7 @@ private struct TimesReading {
     case "every_ms":
       let interval = try cursor.uint("every_ms", in: 1...ProtocolLimits.durationMilliseconds)
       try set(.every(milliseconds: interval), "every_ms")
-    case "cron": cron = try cursor.text("cron", maximumBytes: ProtocolLimits.cronBytes)
+    case "cron": cron = try cursor.text("cron", maximumBytes: CronExpression.maximumBytes)
     case "time_zone": zone = try cursor.name("time_zone")
     case "gap": gap = try cursor.choice("gap") { $0.wireName }
     default: fold = try cursor.choice("fold") { $0.wireName }
@@ -143,15 +143,21 @@ private func utcName() -> BorrowedBytes { BorrowedBytes(start: utc.utf8Start, co
 extension NewJob {
   /// Reads the job of a schedule, which may not have what belongs to one job only.
   fileprivate init(scheduledFrom cursor: inout MessageCursor) throws(RefusedRequest) {
+    // A walk of its own, so that jobs that are enqueued pay nothing for what is refused here.
+    var keys = cursor
     do throws(RefusedRequest) {
-      try self.init(from: &cursor)
-      switch start {
-      case .unspecified: break
-      case .after: throw RefusedRequest(parameter: "delay_ms")
-      case .at: throw RefusedRequest(parameter: "start_at_ms")
+      guard var pairs = keys.readMapHeader() else { throw .wholeItem }
+      while let key = try keys.nextKey(&pairs, or: .wholeItem) {
+        switch key {
+        case "delay_ms": throw RefusedRequest(parameter: "delay_ms")
+        case "start_at_ms": throw RefusedRequest(parameter: "start_at_ms")
+        case "expires_at_ms": throw RefusedRequest(parameter: "expires_at_ms")
+        case "unique_key": throw RefusedRequest(parameter: "unique_key")
+        case "unique_ms": throw RefusedRequest(parameter: "unique_ms")
+        default: keys.skip()
+        }
       }
-      if !uniqueKey.isEmpty { throw RefusedRequest(parameter: "unique_key") }
-      if case .at = expiry { throw RefusedRequest(parameter: "expires_at_ms") }
+      try self.init(from: &cursor)
     } catch {
       var refusal = error
       refusal.parameter?.map = "job"
