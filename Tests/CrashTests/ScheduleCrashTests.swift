@@ -16,6 +16,11 @@ extension CrashTests {
       intervals.map { definition($0, "every_ms", 100) } + crons.map { definition($0, "cron", "* * * * * *") }
     let created = try operator1.call(1, "schedule", ["schedules": .array(definitions)])
     #expect(created[2] == .null)
+    guard case .array(let receipts)? = created[3]?["schedules"] else {
+      Issue.record("the definitions were answered \(created)")
+      return
+    }
+    let promised = receipts.map { $0["due_at_ms"]?.number }
     let workers = (0..<3).map { FireWorker(index: $0) }
     let definer = Definer()
     try kill(
@@ -44,10 +49,13 @@ extension CrashTests {
       let step: UInt64 = name.hasPrefix("cron") ? 1_000 : 100
       let isGapless = zip(due, due.dropFirst()).allSatisfy { $1 - $0 == step }
       #expect(isGapless, "\(name) did not fire for each due time")
+      #expect(due.first == promised[index], "\(name) did not begin as its receipt said")
       #expect(due.last == status["last_due_at_ms"]?.number, "\(name)")
       #expect(UInt64(due.count) == status["fired_total"]?.number && status["missed_total"]?.number == 0, "\(name)")
     }
-    #expect(once == definer.acknowledged, "each single fire came")
+    let single = jobs.keys.filter { once.contains($0.schedule) }.map { ($0.schedule, $0.due) }
+    let singleDue = Dictionary(single) { first, _ in first }
+    #expect(singleDue == definer.acknowledged, "each single fire came, for the time that its receipt said")
     // The story was one: much fired, also while the broker was down.
     #expect(jobs.count > 5_000 && once.count > 50)
   }
@@ -133,8 +141,8 @@ final class FireWorker: CrashClient, @unchecked Sendable {
 final class Definer: CrashClient, @unchecked Sendable {
   private var lastRequest: UInt64 = 0
   private var isAnswered = true
-  /// The schedules that were made, as the broker has said.
-  private(set) var acknowledged: Set<String> = []
+  /// The schedules that were made, and when they are due, as the broker has said.
+  private(set) var acknowledged: [String: UInt64] = [:]
   /// What went against the protocol.
   private(set) var complaints: [String] = []
 
@@ -173,10 +181,12 @@ final class Definer: CrashClient, @unchecked Sendable {
         ]
       ])
     isAnswered = true
-    guard case .array(let receipts)? = answer[3]?["schedules"], receipts.first?["status"] == "created" else {
+    guard case .array(let receipts)? = answer[3]?["schedules"], receipts.first?["status"] == "created",
+      let due = receipts.first?["due_at_ms"]
+    else {
       complaints.append("the definer was answered \(answer)")
       return
     }
-    acknowledged.insert(name)
+    acknowledged[name] = due.number
   }
 }
