@@ -408,3 +408,40 @@ func heldUp(isCommitting: Bool) throws {
   let more = world.bytes(a, Array(requests[used...]))
   #expect(more == used)
 }
+
+@Test("a dequeue's response has no more elements than a frame may have, and 10,000 plain jobs fit into one")
+func elementsOfDequeue() throws {
+  func elements(_ value: MessageValue) -> Int {
+    switch value {
+    case .array(let values): 1 + values.reduce(0) { $0 + elements($1) }
+    case .map(let pairs): 1 + pairs.reduce(0) { $0 + elements($1.0) + elements($1.1) }
+    default: 1
+    }
+  }
+  let world = BrokerWorld()
+  let a = try world.client()
+  let full: MessageValue = [
+    "queue": "full", "task": "t", "payload": "x", "timeout_ms": 5_000, "max_attempts": 5, "tags": ["a", "b", "c"],
+    "headers": ["d": "e", "f": "g", "h": "i"],
+  ]
+  for id in 1...10 {
+    world.say(a, UInt64(id), "enqueue", ["jobs": .array(Array(repeating: full, count: 1_000))])
+    world.say(
+      a, UInt64(id) + 10, "enqueue", ["jobs": .array(Array(repeating: ["task": "t", "payload": "x"], count: 1_000))])
+    world.broker.endTurn()
+  }
+  _ = world.heard(a)
+  func take(_ id: UInt64, _ queue: MessageValue) throws -> (jobs: Int, elements: Int) {
+    world.say(a, id, "dequeue", ["queues": [queue], "max": 10_000])
+    world.broker.endTurn()
+    let answer = try #require(world.messages(a).first)
+    guard case .array(let jobs)? = answer[3]?["jobs"] else { return (0, 0) }
+    return (jobs.count, elements(answer))
+  }
+  let plain = try take(100, "default")
+  #expect(plain.jobs == 10_000)
+  let first = try take(101, "full")
+  #expect(first.elements <= ProtocolLimits.frameElements && first.elements > ProtocolLimits.frameElements * 9 / 10)
+  let second = try take(102, "full")
+  #expect(first.jobs + second.jobs == 10_000 && second.jobs > 0)
+}

@@ -199,11 +199,11 @@ extension Engine {
   ) {
     let first = outcome.deliveries.count
     var left = request.maximum
-    var payload = 0
+    var size = ResponseSize(refusals: refusals.count)
     for name in request.queues where left > 0 {
       guard let queue = queueNames.find(name) else { continue }
       left -= take(
-        from: queue, maximum: left, leaseMilliseconds: request.leaseMilliseconds, payload: &payload, into: &outcome)
+        from: queue, maximum: left, leaseMilliseconds: request.leaseMilliseconds, size: &size, into: &outcome)
     }
     if outcome.deliveries.count > first || request.waitMilliseconds == 0 {
       outcome.responses.append(
@@ -243,10 +243,11 @@ extension Engine {
       ))
   }
 
-  /// Leases up to `maximum` ready jobs of a queue; returns how many. `payload` adds up over the queues of one response.
+  /// Leases up to `maximum` ready jobs of a queue; returns how many, or `maximum` if the response is full. `size` adds up over the queues of one
+  /// response.
   @inline(__always)
   private func take(
-    from queue: UInt32, maximum: Int, leaseMilliseconds: UInt32, payload: inout Int, into outcome: inout Outcome
+    from queue: UInt32, maximum: Int, leaseMilliseconds: UInt32, size: inout ResponseSize, into outcome: inout Outcome
   ) -> Int {
     if queues.pointer(queue).pointee.isPaused != 0 { return 0 }
     var taken = 0
@@ -266,10 +267,7 @@ extension Engine {
         expire(id, into: &outcome)
         continue
       }
-      // Names and keys of a delivery's map are less than 1 KiB.
-      let size = content.payload.count + content.headers.count + content.tags.count + 1_024
-      if payload > 0, payload + size > ProtocolLimits.dequeuePayloadBytes + (2 << 20) { return maximum }
-      payload += size
+      if !size.takes(content, isFired: job.pointee.has(JobRecord.Flags.fired)) { return maximum }
       let lease = content.leaseMilliseconds != 0 ? content.leaseMilliseconds : leaseMilliseconds
       let token = LeaseToken(rawValue: scalars.pointee.nextToken)
       record(.leased(id, token, leaseMilliseconds: lease))
@@ -315,9 +313,9 @@ extension Engine {
         let slot = waiting.memberships.pointer(place).pointee.waiter
         let waiter = waiting.waiters.pointer(slot).pointee
         let first = outcome.deliveries.count
-        var payload = 0
+        var size = ResponseSize(refusals: waiter.hasRefusals == 0 ? 0 : waiting.refusals[slot]?.count ?? 0)
         _ = take(
-          from: queue, maximum: Int(waiter.maximum), leaseMilliseconds: waiter.leaseMilliseconds, payload: &payload,
+          from: queue, maximum: Int(waiter.maximum), leaseMilliseconds: waiter.leaseMilliseconds, size: &size,
           into: &outcome)
         if outcome.deliveries.count == first { break }
         finish(slot, deliveries: first..<outcome.deliveries.count, into: &outcome)
