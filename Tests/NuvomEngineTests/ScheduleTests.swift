@@ -732,7 +732,7 @@ func scheduledMemoryFull() {
 func triggersOnFullMemory() {
   let world = EngineWorld { $0.memoryLimit = 16 << 20 }
   world.every("big", 1_000_000) { $0.job.payload = world.bytes(String(repeating: "x", count: 1_000_000)) }
-  let names = Array(repeating: "big", count: 100)
+  let names = Array(repeating: "big", count: 50)
   #expect(world.say(.scheduleTrigger) { $0.names = names.map { world.bytes($0) } }.text == "MEMORY_FULL retry")
   #expect(world.engine.statistics().ready == 0 && world.engine.memoryBytes < 16 << 20)
   #expect(world.change(.scheduleTrigger, "big", "big", "nobody") == "j1 j2 refused 2 NOT_FOUND")
@@ -924,5 +924,134 @@ func scheduledLateness() {
   let statistics = world.engine.statistics()
   #expect(statistics.fireLateness.counts.reduce(0, +) == 1, "since the broker started")
   #expect(statistics.scheduleTotals.late == 1 && statistics.scheduleTotals.fired == 3)
+  world.check()
+}
+
+// MARK: The length of a turn
+
+extension EngineWorld {
+  /// Schedules that fire a large job at 10,000 and then again and again, and time up to then without a turn.
+  fileprivate func large(_ count: Int, bytes size: Int, _ change: (inout NewSchedule) -> Void = { _ in }) {
+    let payload = bytes(String(repeating: "x", count: size))
+    for index in 0..<count {
+      every("large\(index)", 10_000) {
+        $0.job.payload = payload
+        change(&$0)
+      }
+    }
+    pass(seconds: 10)
+  }
+
+  /// Lets time go by without doing what becomes due.
+  fileprivate func pass(seconds: Int64) {
+    time = Time(boot: time.boot + seconds * 1_000_000, wall: time.wall + seconds * 1_000_000)
+  }
+
+  fileprivate var fired: UInt64 { engine.statistics().scheduleTotals.fired }
+}
+
+@Test("fires of large jobs count for a turn as the bytes that they copy")
+func turnOfLargeFires() {
+  let world = EngineWorld()
+  world.large(100, bytes: 80 << 10)
+  // The first turns deal timers out.
+  while world.fired == 0, !world.fireTimers(limit: 128) {}
+  #expect(1...12 ~= world.fired, "a MiB is the time of 128 timers, and not \(world.fired) fires of 80 KiB")
+  world.fireTimers()
+  #expect(world.fired == 100)
+  world.check()
+}
+
+@Test("due times that are passed over count for a turn also where the fire was postponed")
+func turnOfPostponedFires() {
+  let world = EngineWorld()
+  for index in 0..<10 { world.cron("c\(index)", "* * * * * *") }
+  world.diskRoom = 100
+  world.advance(milliseconds: 500)
+  #expect(world.engine.statistics().firesPostponed == 10)
+  world.diskRoom = .max
+  world.pass(seconds: 5_000)
+  while world.engine.statistics().scheduleTotals.missed == 0, !world.fireTimers(limit: 60) {}
+  let missed = world.engine.statistics().scheduleTotals.missed
+  #expect(1...2_000 ~= missed, "\(missed) due times were passed over in the time of 60 timers")
+  world.fireTimers()
+  #expect(world.fired == 10)
+  world.check()
+}
+
+@Test(
+  "fires that waited for jobs are as many in a turn as its time allows; the rest comes in the next",
+  arguments: [(300, 10, 128), (30, 80 << 10, 12)])
+func turnOfReleasedFires(count: Int, size: Int, most: UInt64) {
+  let world = EngineWorld()
+  world.large(count, bytes: size) { $0.overlap = .bufferOne }
+  world.fireTimers()
+  let taken = world.take(max: count, lease: 86_400_000).taken
+  world.pass(seconds: 10)
+  world.fireTimers()
+  let before = world.fired
+  #expect(before == UInt64(count) && taken.count == count)
+  let settlements = taken.map { Settlement(kind: .ack, id: $0.id, token: $0.token) }
+  world.say(.ack) { $0.settlements = settlements }
+  #expect(1...most ~= world.fired - before)
+  #expect(world.engine.nextDeadline.boot == world.time.boot, "it wants to go on at once")
+  _ = world.fireTimers(limit: 128)
+  #expect(world.fired - before <= 2 * most)
+  world.fireTimers()
+  #expect(world.fired - before == UInt64(count))
+  world.check()
+}
+
+@Test("one request triggers 64 MiB of jobs at most, all or none")
+func triggerLimit() {
+  let world = EngineWorld()
+  world.every("big", 1_000_000) { $0.job.payload = world.bytes(String(repeating: "x", count: 1 << 20)) }
+  func trigger(_ count: Int) -> String {
+    world.say(.scheduleTrigger) { $0.names = Array(repeating: world.bytes("big"), count: count) }.text
+  }
+  #expect(trigger(64) == "LIMIT_EXCEEDED")
+  #expect(world.schedule("big")?.triggered == 0)
+  #expect(trigger(63).hasPrefix("j1 j2"))
+  #expect(world.schedule("big")?.triggered == 63)
+}
+
+@Test("fires of one turn do not go over the memory limit by more than one of them")
+func memoryWithinTurn() {
+  let world = EngineWorld { $0.memoryLimit = 16 << 20 }
+  world.large(20, bytes: 500_000)
+  _ = world.fireTimers(limit: 100_000)
+  #expect(world.engine.memoryBytes < 18 << 20 && world.engine.statistics().firesPostponed > 0)
+  #expect(world.fired > 2)
+  world.check()
+}
+
+@Test("fires of one turn count against the disk's room with what the next snapshot will have of them")
+func diskWithinTurn() {
+  let world = EngineWorld()
+  world.large(20, bytes: 500_000)
+  world.diskRoom = 2_300_000
+  _ = world.fireTimers(limit: 100_000)
+  #expect(world.fired == 4 && world.engine.statistics().firesPostponed == 16)
+  world.check()
+}
+
+@Test("a dequeue that is asked again, and finds that a job has expired, is given the fire that waited for it")
+func repeatedDequeue() {
+  let world = EngineWorld()
+  world.connect(client: "c")
+  world.enqueue("x", queue: "other")
+  world.every("tick", 10_000) {
+    $0.overlap = .bufferOne
+    $0.job.expiry = .after(milliseconds: 15_000)
+  }
+  world.advance(seconds: 20)
+  #expect(world.schedule("tick")?.bufferedDueMilliseconds != nil)
+  let lost = world.settlement(.ack, "j1", token: 99)
+  world.pause()
+  #expect(world.take(id: 500, settling: [lost]).taken == [])
+  world.resume()
+  world.pass(seconds: 6)
+  let again = world.take(wait: 60_000, id: 500, settling: [lost])
+  #expect(again.taken.map(\.dueMilliseconds) == [EngineWorld.beginning + 20_000])
   world.check()
 }

@@ -102,6 +102,8 @@ import Testing
     #expect(before > 6 * segment && before < 8 * segment)
     log.commit(big)
     #expect(log.storage.room(at: log.time) == before - 9048)
+    log.storage.snapshotEstimate += 1_000
+    #expect(log.storage.room(at: log.time) == before - 9048 - 1_000, "also what only the next snapshot will have")
     log.storage.snapshotEstimate = 9 * segment
     log.clock += 2_000_000
     #expect(log.storage.room(at: log.time) == 0)

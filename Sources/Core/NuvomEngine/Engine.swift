@@ -70,8 +70,10 @@ public final class Engine {
     var hasBufferedFires = false
     var lateness = FireLateness()
     var firesPostponed: UInt64 = 0
-    /// Due times that were passed over one by one, since this was last looked at: what a turn may do is bounded by it.
-    var dueTimesWalked = 0
+    /// What fires have cost since the turn, or its timers, began, in bytes of bodies copied (`Engine.timerWork` for a timer).
+    var workDone = 0
+    /// Bytes of the bodies that fires and triggers have made since the turn began.
+    var bytesFired = 0
     /// Whether due times are being found anew, since rules of a time zone have changed.
     var isSweepingZones = false
     var clockSteps: UInt64 = 0
@@ -183,6 +185,8 @@ public final class Engine {
     }
     scalars.pointee.diskRoom = diskRoom
     scalars.pointee.isOverMemory = nil
+    scalars.pointee.workDone = 0
+    scalars.pointee.bytesFired = 0
   }
 
   /// Whether more memory is taken than is allowed, as it was when this was first asked in the turn.
@@ -203,7 +207,9 @@ public final class Engine {
   public var nextDeadline: (boot: Int64?, wall: Int64?) {
     let boot = bootTimers.nextDeadline()
     let waits = waiting.timers.nextDeadline()
-    let earlier = boot.map { first in waits.map { min(first, $0) } ?? first } ?? waits
+    var earlier = boot.map { first in waits.map { min(first, $0) } ?? first } ?? waits
+    // Fires for which the last turn had no time.
+    if !buffers.released.isEmpty { earlier = min(earlier ?? .max, now.boot) }
     return (earlier, wallTimers.nextDeadline())
   }
 

@@ -10,7 +10,7 @@ public enum ProtocolLimits {
   public static let frameBytesBeforeHello = 4 << 10
   /// Values, keys and containers in one frame.
   public static let frameElements = 262_144
-  /// Bytes of a queue's or task's name, a unique key, an error's type.
+  /// Bytes of a queue's, task's, schedule's or time zone's name, a unique key, an error's type.
   public static let nameBytes = 255
   /// Bytes of a client's id.
   public static let clientIDBytes = 64
@@ -30,7 +30,7 @@ public enum ProtocolLimits {
   public static let errorMessageBytes = 4 << 10
   /// Bytes kept of an error's trace.
   public static let errorTraceBytes = 16 << 10
-  /// Jobs, ids, settlements or progress reports in one request.
+  /// Jobs, ids, settlements, progress reports, or schedules or their names, in one request.
   public static let itemsPerRequest = 10_000
   /// Operations in one multi.
   public static let operationsPerMulti = 1_000
@@ -46,8 +46,10 @@ public enum ProtocolLimits {
   public static let leaseMilliseconds: UInt64 = 86_400_000
   /// The longest wait of a dequeue or wait: one hour.
   public static let waitMilliseconds: UInt64 = 3_600_000
+  /// Bytes of the jobs, headers and tags included, that one schedule_trigger may enqueue.
+  public static let triggeredBytes = 64 << 20
   /// Payload bytes after which a dequeue's response takes no further job.
   public static let dequeuePayloadBytes = 8 << 20
-  /// Bytes of payloads, headers and errors in a page of dead letters that has more than one.
+  /// Bytes of payloads, headers and errors in a page of dead letters, or of metadata, headers and tags in one of schedules, that has more than one.
   public static let pageBytes = 8 << 20
 }

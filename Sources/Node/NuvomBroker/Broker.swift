@@ -442,6 +442,8 @@ public final class Broker {
     let now = clock()
     var room = Int.max
     if let storage {
+      // Before the room: what fires have made since the last commit is in no batch, but the next snapshot will have it.
+      storage.snapshotEstimate = engine.liveBytes
       room = batch.count > Self.batchLimit ? 0 : storage.room(at: LogTime(now)) - batch.count
     }
     engine.beginTurn(now, diskRoom: room)

@@ -94,7 +94,7 @@ public protocol Storage: AnyObject {
   /// The sequence of the last batch whose commit was done; 0 before the log's first.
   var lastSequence: UInt64 { get }
   /// Bytes that may still be written before room for one more segment and a snapshot of `snapshotEstimate` bytes would be touched; at least 0.
-  /// Looks at the disk at most once a second of `time`'s boot clock.
+  /// Looks at the disk at most once a second of `time`'s boot clock; meanwhile takes off what is written, and what the estimate grows by.
   func room(at time: LogTime) -> Int
   /// What the next snapshot will take, in bytes, by the caller's estimate of its live data. Decides `room` and `isSnapshotDue`.
   var snapshotEstimate: Int { get set }

@@ -29,7 +29,7 @@ package enum CommitPlacement: Sendable {
 /// A log on a local disk.
 ///
 /// `@unchecked Sendable`: `segment`, `held` and `heldTime` belong to whoever commits, which is the loop while `Line.phase` is idle and the
-/// commit thread while it is in flight; the phase changes under the monitor's lock. `look` and `submitted` are the loop's alone.
+/// commit thread while it is in flight; the phase changes under the monitor's lock. `look`, `estimate` and `submitted` are the loop's alone.
 public final class WALStorage: Storage, @unchecked Sendable {
   /// What is true of commits, and where it can go from there.
   enum Phase {
@@ -70,6 +70,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     let rolls: Int
     let bytesWritten: Int
     let room: Int
+    let snapshotEstimate: Int
   }
 
   /// Above these a commit goes to the thread: the loop would stand still for longer than other work can wait.
@@ -91,6 +92,8 @@ public final class WALStorage: Storage, @unchecked Sendable {
   private var heldTime = LogTime(bootMicroseconds: 0, wallMicroseconds: 0)
   private var submitted: UInt64
   private var look: Look?
+  /// As the shelf has it: asked in each turn.
+  private var estimate = 0
   private var lock: DirectoryLock?
   private var threads: [Thread] = []
 
@@ -294,7 +297,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
   public func room(at time: LogTime) -> Int {
     let (rolls, written, rest) = line.withLock { ($0.rolls, $0.counters.bytesWritten, $0.rest) }
     if let look, look.rolls == rolls, abs(time.bootMicroseconds - look.bootMicroseconds) < 1_000_000 {
-      return max(0, look.room - (written - look.bytesWritten))
+      return max(0, look.room - (written - look.bytesWritten) - max(0, estimate - look.snapshotEstimate))
     }
     // A disk that cannot tell has no room to promise.
     let disk = (try? Directory.free(shelf.directory)) ?? 0
@@ -307,15 +310,19 @@ public final class WALStorage: Storage, @unchecked Sendable {
       state.isRoomLow = room < usable
       return max(0, room)
     }
-    look = Look(bootMicroseconds: time.bootMicroseconds, rolls: rolls, bytesWritten: written, room: room)
+    look = Look(
+      bootMicroseconds: time.bootMicroseconds, rolls: rolls, bytesWritten: written, room: room,
+      snapshotEstimate: estimate)
     return room
   }
 
   /// What the next snapshot will take, in bytes, by the caller's estimate.
   public var snapshotEstimate: Int {
-    get { shelf.monitor.withLock { $0.snapshotEstimate } }
+    get { estimate }
     set {
       precondition(newValue >= 0, "an estimate cannot be negative")
+      if newValue == estimate { return }
+      estimate = newValue
       shelf.monitor.withLock { $0.snapshotEstimate = newValue }
     }
   }

@@ -1,5 +1,4 @@
 import NuvomModel
-public import NuvomSchedule
 
 // Schedules whose time has come.
 //
@@ -46,7 +45,7 @@ extension Engine {
       steps += 1
       next = self.due(content, after: due, stamp: record.pointee.stamp)
     }
-    scalars.pointee.dueTimesWalked += steps
+    scalars.pointee.workDone += steps * Self.dueTimeWork
     if steps == Self.stepLimit {
       return self.record(.firesMissed(slot: slot, count: UInt32(clamping: missed), last: lastMissed, next: due))
     }
@@ -99,6 +98,7 @@ extension Engine {
     }
     let expected = content.fireTime(of: due.milliseconds)
     let queue = content.queue
+    noteFired(content)
     self.record(
       .fired(
         slot: due.slot, newJob(), due: due.milliseconds, next: isLast ? nil : due.next, missed: due.missed))
@@ -108,11 +108,22 @@ extension Engine {
 
   /// Enqueues a schedule's job by hand.
   func trigger(_ slot: UInt32) -> JobID {
-    let queue = body(ofSchedule: slot).queue
+    let content = body(ofSchedule: slot)
+    let queue = content.queue
     let id = newJob()
+    noteFired(content)
     record(.scheduleTriggered(slot: slot, id, due: max(0, now.wallMilliseconds)))
     waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
     return id
+  }
+
+  /// Counts the body that a fire copies: for the turn's length, and for the memory and disk that it takes. Its event has a few bytes, but the next
+  /// snapshot has the body.
+  private func noteFired(_ content: ScheduleBody) {
+    let bytes = content.job.count
+    scalars.pointee.workDone += bytes
+    scalars.pointee.bytesFired += bytes
+    if scalars.pointee.diskRoom != .max { scalars.pointee.diskRoom -= bytes }
   }
 
   private func newJob() -> JobID {
@@ -131,12 +142,19 @@ extension Engine {
     content.maximumFires > 0 && record.fired + 1 >= content.maximumFires
   }
 
-  /// Fires what waited for jobs that have finished.
+  /// What fires of jobs that have finished may cost in a turn: as much as its timers. One more may begin.
+  private static var releasedWork: Int { 128 * timerWork }
+
+  /// Whether the turn has time for fires that waited for jobs.
+  var hasTimeForReleased: Bool { scalars.pointee.workDone < Self.releasedWork }
+
+  /// Fires what waited for jobs that have finished, until the turn's time for it is over; `fireTimers` goes on with the rest.
   func fireReleased() {
     var index = 0
-    while index < buffers.released.count {
+    while index < buffers.released.count, hasTimeForReleased {
       let slot = buffers.released[index]
       index += 1
+      scalars.pointee.workDone += Self.timerWork
       guard schedules.isTaken(slot), mayFireBuffered(slot) else { continue }
       if hasNoRoom(forFireOf: body(ofSchedule: slot)) {
         postpone(slot, schedules.mutable(slot))
@@ -144,7 +162,7 @@ extension Engine {
         fireBuffered(slot)
       }
     }
-    buffers.released.removeAll(keepingCapacity: true)
+    buffers.released.removeFirst(index)
   }
 
   /// Whether a fire waits for a job that has finished. A paused schedule's goes on waiting.
@@ -159,57 +177,8 @@ extension Engine {
     let content = body(ofSchedule: slot)
     let queue = content.queue
     let isOver = record.next == ScheduleRecord.none || isLastFire(record, content)
+    noteFired(content)
     self.record(.fired(slot: slot, newJob(), due: record.buffered, next: isOver ? nil : record.next, missed: 0))
     waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
-  }
-
-  // MARK: Time zones
-
-  /// The names of zones that a schedule is in: the broker is to give their rules (`take`) before the first turn after recovery.
-  public var zonesInUse: [String] {
-    zones.inUse.map { String(decoding: zones.names.name($0), as: UTF8.self) }
-  }
-
-  /// Whether the rules of a zone are known.
-  public func knowsZone(_ name: BorrowedBytes) -> Bool { zones.rules(of: name) != nil }
-
-  /// Takes the rules of a zone, in a turn. If schedules have named it, and its rules were others, their next due times are found anew, bit by
-  /// bit, by `fireTimers`.
-  ///
-  /// The log learns of the change when all of them are found: a broker that starts again before that finds that the rules are others, and begins anew.
-  public func take(_ rules: ZoneRules, ofZone name: BorrowedBytes) {
-    zones.take(name, rules)
-    guard let number = zones.names.find(name) else { return }
-    let sweep = ZoneTable.Sweep(zone: number, fingerprint: rules.fingerprint)
-    if let present = zones.sweeps.firstIndex(where: { $0.zone == number }) {
-      if zones.sweeps[present].fingerprint != rules.fingerprint { zones.sweeps[present] = sweep }
-    } else if zones.fingerprints[Int(number)] != rules.fingerprint {
-      zones.sweeps.append(sweep)
-      scalars.pointee.isSweepingZones = true
-    }
-  }
-
-  /// Finds due times anew after zones' rules have changed, of so many schedules at most; false if more are to be looked at.
-  func sweepZones(limit: Int) -> Bool {
-    var left = limit
-    while let sweep = zones.sweeps.last {
-      guard left > 0 else { return false }
-      guard let slot = schedules.nextLive(from: sweep.from) else {
-        record(.zoneChanged(sweep.zone, fingerprint: sweep.fingerprint))
-        zones.sweeps.removeLast()
-        continue
-      }
-      left -= 1
-      zones.sweeps[zones.sweeps.count - 1].from = slot + 1
-      let record = schedules.pointer(slot).pointee
-      let content = body(ofSchedule: slot)
-      guard case .cron(_, sweep.zone, _, _) = content.times, record.next != ScheduleRecord.none else { continue }
-      // A due time that has passed, and was not decided about yet, stays one.
-      let floor = max(record.last, min(content.updatedMilliseconds, record.next) - 1)
-      let next = due(content, after: floor, stamp: record.stamp)
-      if next != record.next { self.record(.scheduleMoved(slot: slot, next: next)) }
-    }
-    scalars.pointee.isSweepingZones = false
-    return true
   }
 }

@@ -15,6 +15,8 @@ extension Engine {
     if isRemembered, request.id.rawValue <= clients.pointer(client).pointee.highest,
       answerAgain(request, client, address, into: &outcome)
     {
+      // A dequeue that is asked again may find that a job has expired for which a fire waits.
+      if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
       return
     }
     switch request.method {
@@ -93,7 +95,7 @@ extension Engine {
   @inline(__always)
   func budgetRefusal(bytes: Int, jobs count: Int) -> Answer? {
     if isOverMemory { return .refused(.memoryFull, retryAfterMilliseconds: 1_000) }
-    if bytes > 1 << 20, memoryBytes + bytes > configuration.memoryLimit {
+    if bytes + scalars.pointee.bytesFired > 1 << 20, memoryBytes + bytes > configuration.memoryLimit {
       return .refused(.memoryFull, retryAfterMilliseconds: 1_000)
     }
     if scalars.pointee.diskRoom != .max {
@@ -297,7 +299,7 @@ extension Engine {
     repeat {
       if !buffers.released.isEmpty { fireReleased() }
       serveWaiting(into: &outcome)
-    } while !buffers.released.isEmpty
+    } while !buffers.released.isEmpty && hasTimeForReleased
     scalars.pointee.hasWakes = false
   }
 

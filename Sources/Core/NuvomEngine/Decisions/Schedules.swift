@@ -152,6 +152,7 @@ extension Engine {
       for name in request.names {
         if let slot = find(schedule: name) { bytes += body(ofSchedule: slot).job.count + 512 }
       }
+      if bytes > ProtocolLimits.triggeredBytes { return .refused(.limitExceeded) }
       if let refusal = budgetRefusal(bytes: bytes, jobs: request.names.count) { return refusal }
     }
     var refusals: [NameRefusal] = []

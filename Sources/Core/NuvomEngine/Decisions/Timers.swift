@@ -1,27 +1,45 @@
 import NuvomModel
 
 extension Engine {
-  /// Does what is due by the time of this turn, at most `limit` timers; false if more may be due.
+  /// The bytes that are copied in the time of a timer.
+  static var timerWork: Int { 8 << 10 }
+
+  /// Some twenty due times are gone through in the time of a timer.
+  static var dueTimeWork: Int { timerWork / 20 }
+
+  /// Does what is due by the time of this turn, at most `limit` timers, or as much as takes their time; false if more may be due.
   public func fireTimers(limit: Int, into outcome: inout Outcome) -> Bool {
     var left = limit
+    scalars.pointee.workDone = 0
+    // What is left of the turn before comes first, so that timers never keep it waiting.
+    if !buffers.released.isEmpty { fireReleased() }
+    var charged = 0
+    charge(&left, &charged)
     while left > 0, let timer = bootTimers.popDue(now: now.boot, budget: &left) {
-      fire(timer, isWall: false, into: &outcome)
+      fire(timer, into: &outcome)
+      charge(&left, &charged)
     }
     while left > 0, let timer = wallTimers.popDue(now: now.wall, budget: &left) {
-      fire(timer, isWall: true, into: &outcome)
-      // Some twenty due times are gone through in the time of a timer.
-      left -= scalars.pointee.dueTimesWalked / 20
-      scalars.pointee.dueTimesWalked = 0
+      fire(timer, into: &outcome)
+      charge(&left, &charged)
     }
     while left > 0, let timer = waiting.timers.popDue(now: now.boot, budget: &left) {
       endWait(UInt32(truncatingIfNeeded: timer.subject), into: &outcome)
     }
     let isSwept = !scalars.pointee.isSweepingZones || sweepZones(limit: left)
     if scalars.pointee.hasWakes { serveWoken(into: &outcome) }
-    return isSwept && left > 0
+    return isSwept && left > 0 && buffers.released.isEmpty
   }
 
-  private func fire(_ timer: WheelTimer, isWall: Bool, into outcome: inout Outcome) {
+  /// Takes the timers' worth of the work that was not charged yet from a budget.
+  @inline(__always)
+  private func charge(_ left: inout Int, _ charged: inout Int) {
+    let timers = scalars.pointee.workDone / Self.timerWork
+    left -= timers - charged
+    charged = timers
+  }
+
+  private func fire(_ timer: WheelTimer, into outcome: inout Outcome) {
     let slot = UInt32(truncatingIfNeeded: timer.subject)
     switch timer.kind {
     case TimerKind.keyWindow:

@@ -45,9 +45,6 @@ struct ScheduleBody {
     static let retention: UInt8 = 64
   }
 
-  /// The two times in front. Bodies that differ only in them are the same definition.
-  static let timeBytes = 12
-
   var catchUpMilliseconds: UInt64 { givenCatchUp ?? misfire.catchUpMilliseconds }
 
   /// A definition as bytes. The numbers of its names, and of its zone if it has one, are given out already.

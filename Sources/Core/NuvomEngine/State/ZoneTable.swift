@@ -51,6 +51,13 @@ final class ZoneTable {
     if let number = names.find(name) { rules[Int(number)] = zoneRules } else { known[Array(name)] = zoneRules }
   }
 
+  /// Forgets the rules of zones that no schedule is in, so that they are given anew when one is. Fingerprints stay: rules that have changed meanwhile
+  /// will be seen to have.
+  func forgetUnused() {
+    known.removeAll()
+    for number in rules.indices where uses[number] == 0 { rules[number] = nil }
+  }
+
   /// Notes that the rules of a zone are others. False if there is no such zone.
   func change(_ number: UInt32, fingerprint: UInt64) -> Bool {
     guard fingerprints.indices.contains(Int(number)) else { return false }
