@@ -159,3 +159,40 @@ func lostZone() throws {
   world.advance(milliseconds: 1_001)
   #expect(world.heard(a) == ["2 took t1"])
 }
+
+@Test("rules of a zone that no schedule is in are forgotten when zones are read, and read anew for the next definition")
+func forgottenZone() throws {
+  let world = BrokerWorld()
+  world.zones.set("Europe/Berlin", berlin)
+  let a = try world.client()
+  world.schedule(a, 1, "c", ["cron": "0 12 * 7 *", "time_zone": "Europe/Berlin"])
+  world.broker.endTurn()
+  #expect(try world.due("c") == 1_719_828_000_000)
+  world.say(a, 2, "schedule_delete", ["names": ["c"]])
+  world.broker.endTurn()
+  world.zones.set("Europe/Berlin", "CET-1")
+  try world.broker.readZones()
+  world.broker.endTurn()
+  world.schedule(a, 3, "c", ["cron": "0 12 * 7 *", "time_zone": "Europe/Berlin"])
+  world.broker.endTurn()
+  world.advance(milliseconds: 1)
+  #expect(try world.due("c") == 1_719_831_600_000)
+  let restarted = BrokerWorld(log: world.storage.batches)
+  #expect(try restarted.due("c") == 1_719_831_600_000)
+}
+
+@Test("what fires make while a commit is on its way counts for the disk's room")
+func firesAmidCommit() throws {
+  let world = BrokerWorld()
+  let a = try world.client()
+  let job: MessageValue = ["task": "t", "payload": .string(String(repeating: "x", count: 100_000))]
+  world.say(a, 1, "schedule", ["schedules": [["name": "tick", "every_ms": 1_000, "job": job]]])
+  world.broker.endTurn()
+  world.storage.script = [.pending]
+  world.advance(milliseconds: 1_001)
+  let before = world.storage.snapshotEstimate
+  world.advance(milliseconds: 3_500)
+  #expect(world.engine.statistics().scheduleTotals.fired == 4)
+  world.say(a, 2, "stats")
+  #expect(world.storage.snapshotEstimate >= before + 300_000)
+}
