@@ -129,7 +129,7 @@ extension NuvomClient {
 
   /// Enqueues the jobs of 1…10,000 schedules now, whatever their states, due times or overlap policies. Their due times stay as they are. A lost
   /// connection on the way does not enqueue them twice; calling this again does.
-  /// - Throws: `MEMORY_FULL`, `DISK_FULL`.
+  /// - Throws: `MEMORY_FULL`, `DISK_FULL`; `LIMIT_EXCEEDED` for more than 64 MiB of jobs in all. Then none was enqueued.
   public func triggerSchedules(_ names: [String]) async throws -> ScheduleTriggers {
     try await change(.scheduleTrigger, names)
   }
