@@ -36,7 +36,8 @@ extension ScheduleBody {
     return due <= Int64(ProtocolLimits.timeMilliseconds) ? due : nil
   }
 
-  private static func cron(_ expression: BorrowedBytes) -> CronExpression {
+  /// A cron expression that was found to be one.
+  static func cron(_ expression: BorrowedBytes) -> CronExpression {
     do throws(CronError) {
       return try CronExpression(expression)
     } catch {

@@ -43,10 +43,13 @@ extension Engine {
     if let start = schedule.startMilliseconds, let end = schedule.endMilliseconds, start > end { return true }
     // Names have no numbers yet, and the due times ask for none of them.
     var rules: ZoneRules?
-    if case .cron(_, let zone, _, _) = schedule.times { rules = zones.rules(of: zone) }
-    guard rules != nil || schedule.startMilliseconds != nil || schedule.endMilliseconds != nil,
-      find(schedule: schedule.name) == nil
-    else { return false }
+    // Without a start and an end only gaps that are skipped can hide all times of a cron expression.
+    var mayHideAll = schedule.startMilliseconds != nil || schedule.endMilliseconds != nil
+    if case .cron(let expression, let zone, let gap, _) = schedule.times {
+      rules = zones.rules(of: zone)
+      mayHideAll = mayHideAll || gap == .skip || ScheduleBody.cron(expression).keepsRhythm
+    }
+    guard mayHideAll, find(schedule: schedule.name) == nil else { return false }
     let now = self.now.wallMilliseconds
     scratch.removeAll()
     ScheduleBody.write(schedule, queue: 0, task: 0, zone: 0, created: now, updated: now, to: scratch)
