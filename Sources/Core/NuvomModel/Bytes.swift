@@ -9,6 +9,24 @@ extension UnsafeRawBufferPointer {
   @inlinable public static var none: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 }
 
+extension UnsafeRawBufferPointer {
+  /// The values in an encoded map or array that holds no other, as headers and tags do, by its first bytes; 0 if there is none. (MessagePack's
+  /// specification, "map format family", "array format family".)
+  public var flatElements: Int {
+    guard let lead = first else { return 0 }
+    func number(_ bytes: Int) -> Int { dropFirst().prefix(bytes).reduce(0) { $0 << 8 | Int($1) } }
+    return switch lead {
+    case 0x80...0x8F: 2 * Int(lead & 0x0F)
+    case 0x90...0x9F: Int(lead & 0x0F)
+    case 0xDC: number(2)
+    case 0xDD: number(4)
+    case 0xDE: 2 * number(2)
+    case 0xDF: 2 * number(4)
+    default: 0
+    }
+  }
+}
+
 extension Array {
   /// Forgets every element but keeps the room. For elements that are plain bytes: there is nothing to be done for each.
   ///

@@ -209,18 +209,8 @@ extension MessageWriter {
 }
 
 extension [UInt8] {
-  /// The values in an encoded map or array that holds no other, by its first bytes; 0 if there is none. (MessagePack's specification, "map format
-  /// family", "array format family".)
-  var flatElements: Int {
-    guard let lead = first else { return 0 }
-    let wide = dropFirst().prefix(lead == 0xDD || lead == 0xDF ? 4 : 2).reduce(0) { $0 << 8 | Int($1) }
-    return switch lead {
-    case 0x80...0x8F: 2 * Int(lead & 0x0F)
-    case 0x90...0x9F: Int(lead & 0x0F)
-    case 0xDC, 0xDD: wide
-    default: 2 * wide
-    }
-  }
+  /// The values in encoded headers or tags.
+  var flatElements: Int { withUnsafeBytes { $0.flatElements } }
 }
 
 extension JobDetails {

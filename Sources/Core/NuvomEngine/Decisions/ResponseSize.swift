@@ -26,8 +26,8 @@ struct ResponseSize {
     if isFired { newElements += Self.elementsOfFire }
     if job.timeoutMilliseconds != 0 { newElements += 2 }
     if job.maximumAttempts != 3 { newElements += 2 }
-    if job.headers.count > 0 { newElements += 1 + Self.elements(in: job.headers) }
-    if job.tags.count > 0 { newElements += 1 + Self.elements(in: job.tags) }
+    if job.headers.count > 0 { newElements += 2 + job.headers.flatElements }
+    if job.tags.count > 0 { newElements += 2 + job.tags.flatElements }
     if bytes > 0,
       newBytes > ProtocolLimits.dequeuePayloadBytes + (2 << 20) || newElements > ProtocolLimits.frameElements
     {
@@ -36,23 +36,5 @@ struct ResponseSize {
     bytes = newBytes
     elements = newElements
     return true
-  }
-
-  /// Elements of an encoded map or array whose own elements are no containers, by its header: what headers and tags are.
-  @inline(never)
-  private static func elements(in container: BorrowedBytes) -> Int {
-    func number(_ bytes: Int) -> Int {
-      guard container.count > bytes else { return 0 }
-      return container[1...bytes].reduce(0) { $0 << 8 | Int($1) }
-    }
-    switch container[0] {
-    case 0x80...0x8F: return 1 + 2 * Int(container[0] & 0x0F)
-    case 0x90...0x9F: return 1 + Int(container[0] & 0x0F)
-    case 0xDC: return 1 + number(2)
-    case 0xDD: return 1 + number(4)
-    case 0xDE: return 1 + 2 * number(2)
-    case 0xDF: return 1 + 2 * number(4)
-    default: return 1
-    }
   }
 }
