@@ -141,3 +141,18 @@ struct DueTimesTests {
     #expect(expression.nextDue(after: .min, in: .utc, gap: .shift, fold: .first)?.seconds == 0)
   }
 }
+
+@Test(
+  "A rhythm is due at its first time and every so long after it",
+  arguments: [(-5, 100), (99, 100), (100, 130), (129, 130), (130, 160), (1_000_000, 1_000_030)])
+func rhythm(instant: Int64, due: Int64) {
+  #expect(Rhythm(first: 100, interval: 30).next(after: instant) == due)
+}
+
+@Test(
+  "By milliseconds a cron expression is due at the first whole second after the instant",
+  arguments: [-1, 0, 1, 999, 1_000])
+func cronInMilliseconds(instant: Int64) throws {
+  let due = try CronExpression("* * * * * *").nextDue(afterMilliseconds: instant, in: .utc, gap: .shift, fold: .first)
+  #expect(due?.milliseconds == (instant < 0 ? 0 : (instant / 1_000 + 1) * 1_000))
+}

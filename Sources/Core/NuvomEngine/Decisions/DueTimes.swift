@@ -23,14 +23,12 @@ extension ScheduleBody {
     case .at(let milliseconds): due = milliseconds > floor ? milliseconds : nil
     case .after: due = stamp > floor ? stamp : nil
     case .every(let interval):
-      due = floor < stamp ? stamp : stamp + ((floor - stamp) / interval + 1) * interval
+      due = Rhythm(first: stamp, interval: interval).next(after: floor)
     case .cron(let expression, _, let gap, let fold):
       guard let rules else {
         preconditionFailure("the broker gives the rules of every zone that schedules name before they are asked")
       }
-      // A due time is a whole second, so what is after `floor` is after its second.
-      let second = floor >= 0 ? floor / 1_000 : -1
-      due = Self.cron(expression).nextDue(after: second, in: rules, gap: gap, fold: fold).map { $0.seconds * 1_000 }
+      due = Self.cron(expression).nextDue(afterMilliseconds: floor, in: rules, gap: gap, fold: fold)?.milliseconds
     }
     guard let due, due <= endMilliseconds.map({ Int64($0) }) ?? .max else { return nil }
     return due <= Int64(ProtocolLimits.timeMilliseconds) ? due : nil

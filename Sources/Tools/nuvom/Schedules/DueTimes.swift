@@ -13,8 +13,7 @@ struct DueTimes {
 
   private enum Kind {
     case once(Int64)
-    /// At `anchor` and every so long after it; at the anchor itself only if it is stated.
-    case every(Int64, anchor: Int64, isStated: Bool)
+    case every(Rhythm)
     case cron(CronExpression, ZoneRules, GapPolicy, FoldPolicy)
   }
 
@@ -44,9 +43,9 @@ struct DueTimes {
         // The same rhythm back to where it can have begun.
         let first = stated ?? creation + 1
         let passed = max(0, next - first) / milliseconds
-        kind = .every(milliseconds, anchor: next - passed * milliseconds, isStated: true)
+        kind = .every(Rhythm(first: next - passed * milliseconds, interval: milliseconds))
       } else {
-        kind = .every(milliseconds, anchor: stated ?? creation, isStated: stated != nil)
+        kind = .every(Rhythm(first: stated ?? creation + milliseconds, interval: milliseconds))
       }
     case .cron(let text, let zone, let gap, let fold):
       let expression: CronExpression
@@ -70,14 +69,10 @@ struct DueTimes {
     let due: Due?
     switch kind {
     case .once(let time): due = time > instant ? Due(milliseconds: time) : nil
-    case .every(let interval, let anchor, let isStated):
-      let first = isStated ? anchor : anchor + interval
-      due = Due(milliseconds: first > instant ? first : first + ((instant - first) / interval + 1) * interval)
+    case .every(let rhythm): due = Due(milliseconds: rhythm.next(after: instant))
     case .cron(let expression, let zone, let gap, let fold):
-      // Due times are whole seconds, so that the last of them before the instant is no later than its second.
-      let second = instant < 0 ? -1 : instant / 1_000
-      due = expression.nextDue(after: second, in: zone, gap: gap, fold: fold).map {
-        Due(milliseconds: $0.seconds * 1_000, oddity: $0.oddity)
+      due = expression.nextDue(afterMilliseconds: instant, in: zone, gap: gap, fold: fold).map {
+        Due(milliseconds: $0.milliseconds, oddity: $0.oddity)
       }
     }
     return due.flatMap { $0.milliseconds <= end ? $0 : nil }
@@ -85,12 +80,10 @@ struct DueTimes {
 
   /// How often it fires from an instant up to, not including, another.
   func fires(from first: Int64, to last: Int64) -> Int {
-    if case .every(let interval, let anchor, let isStated) = kind {
-      let first = max(first - delay, isStated ? anchor : anchor + interval, start)
+    if case .every(let rhythm) = kind {
+      let first = rhythm.next(after: max(first - delay, start) - 1)
       let last = min(last - delay, end == .max ? .max : end + 1)
-      guard first < last else { return 0 }
-      // Multiples of the interval, counted from the anchor, up to each of the two.
-      return Int((last - 1 - anchor) / interval - (first - 1 - anchor).floored(by: interval))
+      return first < last ? Int((last - 1 - first) / rhythm.interval) + 1 : 0
     }
     var count = 0
     var instant = first - delay - 1
@@ -99,13 +92,6 @@ struct DueTimes {
       instant = due.milliseconds
     }
     return count
-  }
-}
-
-extension Int64 {
-  /// Division that rounds down.
-  fileprivate func floored(by divisor: Int64) -> Int64 {
-    self < 0 ? (self + 1) / divisor - 1 : self / divisor
   }
 }
 
