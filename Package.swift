@@ -58,7 +58,8 @@ let package = Package(
   traits: [
     .trait(
       name: "Macros",
-      description: "What needs swift-syntax, which takes minutes to build: @NuvomTask and nuvom-discover.")
+      description: "What needs swift-syntax, which takes minutes to build: @NuvomTask and nuvom-discover."),
+    .trait(name: "Proof", description: "Plants bugs that the proof must find. Never for a broker that people use."),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -81,6 +82,7 @@ let package = Package(
     .target(name: "CLinkedTasks", path: "Sources/C/CLinkedTasks"),
 
     // Core: pure. No clock, no file, no socket.
+    module("Core", "PlantedBugs"),
     module("Core", "NuvomModel"),
     module("Core", "MessagePack", ["CMessagePack"]),
     module("Core", "NuvomWire", ["NuvomModel", "MessagePack", "NuvomSchedule"]),
@@ -126,6 +128,23 @@ let package = Package(
         "NuvomWorker", "NuvomTasks", "NuvomClient", "NuvomConnection", "NuvomModel", "MessagePack", "NuvomWire",
         "NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", logging,
       ]),
+
+    // Testing, of Nuvom itself: the proof (docs/testing.md).
+    module("Testing", "BrokerProcess", ["MessagePack"]),
+    module("Testing", "NuvomHistory", ["MessagePack"]),
+    module(
+      "Testing", "NuvomSimulation",
+      [
+        "NuvomHistory", "NuvomConnection", "NuvomModel", "NuvomSchedule", "MessagePack", "NuvomWire", "NuvomEngine",
+        "NuvomWAL", "NuvomStorage", "NuvomBroker", "PlantedBugs",
+      ]),
+    .executableTarget(
+      name: "nuvom-proof",
+      dependencies: [
+        "BrokerProcess", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
+        "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 
     // Tools: arguments and terminal.
     module("Tools", "NuvomCommandLine", ["NuvomWorker", "NuvomClient", "MessagePack", logging]),
@@ -209,7 +228,6 @@ let package = Package(
       ]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
     .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: strict),
-    .target(name: "BrokerProcess", dependencies: ["MessagePack"], path: "Tests/BrokerProcess", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
     .executableTarget(

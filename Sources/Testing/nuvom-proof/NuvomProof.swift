@@ -1,0 +1,11 @@
+import ArgumentParser
+
+/// What is tried on the real process: see docs/testing.md.
+@main
+struct NuvomProof: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nuvom-proof",
+    abstract: "Tries a broker's promises on the real process: crashes, broken disks, hostile clients.",
+    discussion: "Each part prints what it did and found; its exit status is 0 only if every promise held.",
+    subcommands: [])
+}
