@@ -255,7 +255,7 @@ private struct RandomRun {
     let leased = someLeased()
     guard let shown = isStale ? pick(stale) : leased.map({ ($0, model.jobs[$0]?.lastToken ?? 0) }) else { return }
     let refusal = model.refusal(shown.0, token: shown.1)
-    let before = refusal == nil ? [] : world.engine.digest()
+    let before = refusal == nil ? 0 : world.engine.digest()
     let reply = world.say(.multi, id: request) {
       $0.jobs = [new.0]
       $0.settlements = [Settlement(kind: .ack, id: shown.0, token: LeaseToken(rawValue: shown.1))]

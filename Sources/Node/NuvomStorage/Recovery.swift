@@ -37,10 +37,11 @@ extension WALStorage {
     completion: @escaping @Sendable (CommitResult) -> Void
   ) throws -> (storage: WALStorage, report: RecoveryReport) {
     precondition(options.segmentBytes >= 64 << 10 && options.segmentBytes % 4096 == 0, "a segment is at least 64 KiB")
-    let start = monotonicMicroseconds()
-    try Directory.make(directory)
-    let lock = try DirectoryLock.take(directory)
-    var walk = try LogWalk(directory)
+    let machine = options.machine
+    let start = machine.monotonicMicroseconds()
+    try machine.disk.makeDirectory(directory)
+    let lock = try machine.disk.lock(directory)
+    var walk = try LogWalk(Directory(disk: machine.disk, path: directory))
     try walk.run(handler)
     if let damage = walk.damage {
       throw StorageError(
@@ -60,7 +61,7 @@ extension WALStorage {
     let report = RecoveryReport(
       isNew: walk.isEmpty, wasSealed: walk.isSealed, snapshot: walk.snapshot?.info,
       rejectedSnapshots: walk.rejectedSnapshots, segments: walk.segments, torn: walk.torn,
-      lastSequence: walk.lastSequence, microseconds: monotonicMicroseconds() - start)
+      lastSequence: walk.lastSequence, microseconds: machine.monotonicMicroseconds() - start)
     return (storage, report)
   }
 
@@ -70,10 +71,11 @@ extension WALStorage {
   ) throws(StorageError) -> (Shelf, SegmentFile) {
     let directory = walk.directory
     let writing = Writing(options.sync)
-    for path in walk.files.temporaries { try Directory.remove(path) }
+    for path in walk.files.temporaries { try directory.disk.remove(path) }
     let header =
       walk.tail
-      ?? SegmentHeader(logID: randomNumber(), partition: options.partition, segment: 1, firstSequence: 1)
+      ?? SegmentHeader(
+        logID: options.machine.randomNumber(), partition: options.partition, segment: 1, firstSequence: 1)
     let old = walk.segments.last.map { (path: $0.path, end: $0.bytes) }
 
     var buffer = BatchBuffer(bodyCapacity: 0)
@@ -86,7 +88,7 @@ extension WALStorage {
       if file.size == options.segmentBytes {
         spares.append(Spare(path: file.path, bytes: file.size))
       } else {
-        try Directory.remove(file.path)
+        try directory.disk.remove(file.path)
       }
     }
     let segment = try Spare.continueLog(

@@ -37,8 +37,9 @@ extension WALStorage {
   ///
   /// Throws a `StorageError` when the directory or a file cannot be read (`notWritable`, `inputOutput`) or is of a newer format version.
   public static func verify(_ directory: String) throws -> VerifyReport {
-    let isInUse = DirectoryLock.isHeld(directory)
-    var walk = try LogWalk(directory)
+    let disk = SystemDisk()
+    let isInUse = disk.isLocked(directory)
+    var walk = try LogWalk(Directory(disk: disk, path: directory))
     try walk.run(nil)
     let status: VerifyReport.Status
     switch (walk.damage, walk.torn) {
