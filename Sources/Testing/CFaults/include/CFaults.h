@@ -75,10 +75,10 @@ struct nuvom_faults {
   uint64_t met[nuvom_point_count];
   /* Not 0: the process has killed itself at kill_point. */
   uint64_t was_killed;
-  /* Operations that were made to fail, and of the first: when (CLOCK_MONOTONIC), and of which file. */
+  /* Operations that were made to fail; when the last did (CLOCK_MONOTONIC), and of which files, a line each, as far as there is room. */
   uint64_t failures;
   uint64_t failed_at_nanoseconds;
-  char failed_file[64];
+  char failed_files[1024];
 };
 
 static inline uint64_t nuvom_faults_load(const uint64_t *field) { return __atomic_load_n(field, __ATOMIC_ACQUIRE); }

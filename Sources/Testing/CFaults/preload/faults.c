@@ -214,12 +214,16 @@ static void meet(int file, int operation, int moment) {
 }
 
 static int fail(const char *name, int code) {
-  if (__atomic_fetch_add(&page->failures, 1, __ATOMIC_ACQ_REL) == 0) {
-    struct timespec now;
-    NEXT(clock_gettime)(CLOCK_MONOTONIC, &now);
-    snprintf(page->failed_file, sizeof page->failed_file, "%s", name);
-    nuvom_faults_store(&page->failed_at_nanoseconds, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+  struct timespec now;
+  NEXT(clock_gettime)(CLOCK_MONOTONIC, &now);
+  pthread_mutex_lock(&files_lock);
+  size_t length = strnlen(page->failed_files, sizeof page->failed_files);
+  if (length + strlen(name) + 2 <= sizeof page->failed_files) {
+    snprintf(page->failed_files + length, sizeof page->failed_files - length, "%s\n", name);
   }
+  pthread_mutex_unlock(&files_lock);
+  nuvom_faults_store(&page->failed_at_nanoseconds, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+  __atomic_fetch_add(&page->failures, 1, __ATOMIC_ACQ_REL);
   errno = code;
   return -1;
 }

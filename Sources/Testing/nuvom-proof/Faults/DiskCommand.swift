@@ -127,6 +127,15 @@ struct DiskCommand: ParsableCommand {
         p99 \(tenths(ended[ended.count * 99 / 100])) ms, longest \(tenths(ended.last ?? 0)) ms; over 100 ms: \(late)
         """)
     }
+    let farewells = reached.flatMap(\.farewells)
+    if !farewells.isEmpty {
+      let told = farewells.filter { $0 == "STORAGE_UNKNOWN" }.count
+      findings.say("\(part): of \(farewells.count) clients \(told) were told STORAGE_UNKNOWN, \(farewells.count - told) were cut off without a word")
+      findings.expect(told * 10 >= farewells.count * 9, "\(part): too few clients were told STORAGE_UNKNOWN")
+    }
+    for outcome in reached where outcome.exitMilliseconds ?? 0 > 100 {
+      findings.say("\(part): \(tenths(outcome.exitMilliseconds ?? 0)) ms after \(outcome.fault)")
+    }
     let unmet = Dictionary(grouping: outcomes.filter { !$0.isReached }) { "\($0.fault.place) \($0.fault.operation.name)" }
     for (place, outcomes) in unmet.sorted(by: { $0.key < $1.key }) {
       let first = outcomes.map(\.fault.occurrence).min() ?? 0
@@ -144,6 +153,8 @@ struct DiskCase {
     var isReached = false
     /// From the failed call to the end of the process, if it was its end.
     var exitMilliseconds: Double?
+    /// How the clients' connections ended, if it was its end.
+    var farewells: [String?] = []
   }
 
   let fault: Fault
@@ -176,7 +187,9 @@ struct DiskCase {
       if let ending {
         farewells = load.awaitEnd()
         outcome.problems += problems(of: broker, ending: ending.status)
-        if farewells.contains(where: { $0 != "STORAGE_UNKNOWN" }) {
+        outcome.farewells = farewells
+        // A socket that is closed with requests unread resets the connection, and may take the goodbye with it: then there is no answer either.
+        if farewells.contains(where: { $0 != nil && $0 != "STORAGE_UNKNOWN" }) {
           outcome.problems.append("a client was told \(farewells) instead of STORAGE_UNKNOWN")
         }
         if let failedAt = broker.page.failedAt {
@@ -217,9 +230,10 @@ struct DiskCase {
     if ending <= 0 { problems.append("it ended with \(ending)") }
     let lines = broker.process.log.split(separator: "\n")
     let message = lines.last.map(String.init) ?? ""
-    let file = broker.page.failedFile == "." ? broker.process.data.path : broker.page.failedFile
+    let files = broker.page.failedFiles.map { $0 == "." ? broker.process.data.path : $0 }
+    if !files.contains(where: message.contains) { problems.append("its last line names none of \(files): \(message)") }
     let remedy = fault.error == ENOSPC ? "free space" : "check the disk"
-    for part in [file, " failed: ", String(cString: strerror(fault.error)), remedy] where !message.contains(part) {
+    for part in [" failed: ", String(cString: strerror(fault.error)), remedy] where !message.contains(part) {
       problems.append("its last line does not say \"\(part)\": \(message)")
     }
     return problems

@@ -110,6 +110,7 @@ final class FaultPage: @unchecked Sendable {
 
   func order(_ fault: Fault) {
     page.pointee.failures = 0
+    page.pointee.failed_files.0 = 0
     page.pointee.failed_at_nanoseconds = 0
     nuvom_faults_fail(
       page, fault.operation.number, fault.kinds.rawValue, UInt32(fault.error), UInt32(fault.occurrence),
@@ -140,16 +141,16 @@ final class FaultPage: @unchecked Sendable {
   }
   /// How many operations were made to fail since the last order.
   var failures: Int { Int(nuvom_faults_load(&page.pointee.failures)) }
-  /// When the first of them did, by CLOCK_MONOTONIC; nil if none did.
+  /// When the last of them did, by CLOCK_MONOTONIC; nil if none did.
   var failedAt: Int64? {
     let time = nuvom_faults_load(&page.pointee.failed_at_nanoseconds)
     return time == 0 ? nil : Int64(time)
   }
-  /// And of which file of the directory.
-  var failedFile: String {
-    withUnsafePointer(to: &page.pointee.failed_file) { tuple in
-      tuple.withMemoryRebound(to: CChar.self, capacity: 64) { String(cString: $0) }
-    }
+  /// And of which files of the directory, of the first fifty or so.
+  var failedFiles: [String] {
+    withUnsafePointer(to: &page.pointee.failed_files) { tuple in
+      tuple.withMemoryRebound(to: CChar.self, capacity: 1_024) { String(cString: $0) }
+    }.split(separator: "\n").map(String.init)
   }
 
   var isFull: Bool {
