@@ -131,6 +131,8 @@ let package = Package(
 
     // Testing, of Nuvom itself: the proof (docs/testing.md).
     module("Testing", "BrokerProcess", ["MessagePack"]),
+    // `preload` is a library of its own, which scripts/faults-library builds: linked in, it would stand before this program's own calls.
+    .target(name: "CFaults", path: "Sources/Testing/CFaults", exclude: ["preload"]),
     module("Testing", "NuvomHistory", ["MessagePack"]),
     module(
       "Testing", "NuvomSimulation",
@@ -141,7 +143,7 @@ let package = Package(
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
+        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
         "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
