@@ -132,6 +132,8 @@ let package = Package(
     // Testing, of Nuvom itself: the proof (docs/testing.md).
     module("Testing", "BrokerProcess", ["MessagePack"]),
     module("Testing", "SeededNumbers"),
+    // `preload` is a library of its own, which scripts/faults-library builds: linked in, it would stand before this program's own calls.
+    .target(name: "CFaults", path: "Sources/Testing/CFaults", exclude: ["preload"]),
     module("Testing", "NuvomHistory", ["MessagePack"]),
     module(
       "Testing", "NuvomSimulation",
@@ -142,7 +144,7 @@ let package = Package(
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
+        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
         "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
@@ -229,6 +231,7 @@ let package = Package(
       ]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
+    tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),

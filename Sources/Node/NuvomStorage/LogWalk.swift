@@ -139,10 +139,10 @@ struct LogWalk {
 
   private mutating func loadSnapshot(_ file: LogFiles.Numbered, _ handler: (any RecoveryHandler)?) throws {
     let handle = try directory.disk.open(file.path, .read)
+    let bytes = try buffer.load(handle, at: 0, count: min(SnapshotHeader.size, file.size))
     let header: SnapshotHeader
     do throws(HeaderProblem) {
-      header = try SnapshotHeader.decode(
-        try loadHeader(handle, count: min(SnapshotHeader.size, file.size)))
+      header = try SnapshotHeader.decode(bytes)
     } catch {
       throw SnapshotProblem.header(error)
     }
@@ -155,10 +155,6 @@ struct LogWalk {
       if let chunk = try reader.accept(bytes) { try handler?.chunk(kind: chunk.kind, chunk.body) }
     }
     snapshot = (header, SnapshotInfo(sequence: header.sequence, bytes: file.size))
-  }
-
-  private func loadHeader(_ handle: any File, count: Int) throws(HeaderProblem) -> UnsafeRawBufferPointer {
-    do { return try buffer.load(handle, at: 0, count: count) } catch { throw .short }
   }
 
   private mutating func replay(
