@@ -1,5 +1,6 @@
 import MessagePack
 import NuvomConnection
+import NuvomHistory
 import NuvomModel
 import SeededNumbers
 
@@ -13,62 +14,81 @@ func payload(of key: UInt64, size: Int) -> [UInt8] {
 final class ProducerRole: Role {
   private let index: UInt64
   private let largest: Int
+  /// Whether what runs by time can be held against it: not where the wall clock is set, by which a broker that starts counts its absence.
+  private let isTimed: Bool
   private var lastKey: UInt64 = 0
   private var ids: [UInt64] = []
 
-  init(index: Int, largest: Int) {
+  init(index: Int, largest: Int, isTimed: Bool) {
     self.index = UInt64(index)
     self.largest = largest
+    self.isTimed = isTimed
   }
 
   func next(now: Int64, random: inout SeededNumbers) -> SimulatedClient.Ask? {
+    var operation = History.Operation()
     switch random.below(20) {
     case 0 where !ids.isEmpty:
-      return SimulatedClient.Ask(method: .cancel, parameters: ["ids": [.uint(random.element(ids))]])
+      let id = random.element(ids)
+      operation.cancels = [id]
+      return SimulatedClient.Ask(method: .cancel, parameters: ["ids": [.uint(id)]], operation: operation)
     case 1 where !ids.isEmpty:
       let wait = UInt64(random.below(300))
       return SimulatedClient.Ask(
         method: .wait, parameters: ["id": .uint(random.element(ids)), "wait_ms": .uint(wait)])
     case 2 where !ids.isEmpty:
-      return SimulatedClient.Ask(method: .get, parameters: ["id": .uint(random.element(ids))])
+      let id = random.element(ids)
+      return SimulatedClient.Ask(method: .get, parameters: ["id": .uint(id)], looksFor: id)
     case 3:
-      let first = newJob(&random)
-      let second = newJob(&random)
+      let (first, second) = (newJob(&operation, &random), newJob(&operation, &random))
       return SimulatedClient.Ask(
         method: .multi,
-        parameters: ["operations": [["enqueue", ["jobs": [first.job]]], ["enqueue", ["jobs": [second.job]]]]],
-        keys: [first.key, second.key])
+        parameters: ["operations": [["enqueue", ["jobs": [first]]], ["enqueue", ["jobs": [second]]]]],
+        operation: operation)
     default:
-      let jobs = (0..<1 + random.below(3)).map { _ in newJob(&random) }
-      return SimulatedClient.Ask(
-        method: .enqueue, parameters: ["jobs": .array(jobs.map(\.job))], keys: jobs.map(\.key))
+      let jobs = (0..<1 + random.below(3)).map { _ in newJob(&operation, &random) }
+      return SimulatedClient.Ask(method: .enqueue, parameters: ["jobs": .array(jobs)], operation: operation)
     }
   }
 
-  private func newJob(_ random: inout SeededNumbers) -> (key: UInt64, job: MessageValue) {
+  private func newJob(_ operation: inout History.Operation, _ random: inout SeededNumbers) -> MessageValue {
     lastKey += 1
     let key = index << 32 | lastKey
     let size = random.once(in: 20) ? random.below(largest) : random.below(60)
+    let attempts = random.once(in: 3) ? 1 + random.below(3) : 65_535
+    let payload = payload(of: key, size: size)
+    var job = History.NewJob(payload: History.digest(of: payload))
+    job.maximumAttempts = UInt32(attempts)
     var fields: [(MessageValue, MessageValue)] = [
       ("queue", .string(random.element(["a", "b", "c"]))), ("task", "work"),
-      ("payload", .binary(payload(of: key, size: size))), ("backoff", "fixed"),
+      ("payload", .binary(payload)), ("backoff", "fixed"),
       ("backoff_base_ms", .uint(UInt64(random.once(in: 2) ? 0 : random.below(50)))),
-      ("max_attempts", .uint(random.once(in: 3) ? UInt64(1 + random.below(3)) : 65_535)),
+      ("max_attempts", .uint(UInt64(attempts))),
     ]
     if random.once(in: 3) { fields.append(("priority", .uint(UInt64(random.below(3))))) }
-    switch random.below(8) {
-    case 0: fields.append(("delay_ms", .uint(UInt64(random.below(200)))))
-    case 1: fields.append(("delay_ms", .uint(UInt64(random.below(20_000)))))
-    default: break
+    if random.once(in: 4) {
+      let delay = random.once(in: 2) ? random.below(200) : random.below(20_000)
+      fields.append(("delay_ms", .uint(UInt64(delay))))
+      if isTimed { job.delayNanoseconds = UInt64(delay) * 1_000_000 }
     }
-    if random.once(in: 10) { fields.append(("expires_in_ms", .uint(UInt64(random.below(2_000))))) }
+    if random.once(in: 10) {
+      fields.append(("expires_in_ms", .uint(UInt64(random.below(2_000)))))
+      job.mayExpire = true
+    }
     if random.once(in: 6) { fields.append(("lease_ms", .uint(UInt64(20 + random.below(300))))) }
-    if random.once(in: 3) { fields.append(("retention_ms", .uint(UInt64(random.below(5_000))))) }
-    if random.once(in: 8) {
-      fields.append(("unique_key", .string("key \(random.below(6))")))
-      fields.append(("unique_ms", .uint(UInt64(1 + random.below(3_000)))))
+    if random.once(in: 3) {
+      fields.append(("retention_ms", .uint(UInt64(1 + random.below(5_000)))))
+      job.isKept = true
     }
-    return (key, .map(fields))
+    if random.once(in: 8) {
+      let name = "key \(random.below(6))"
+      let window = 1 + random.below(3_000)
+      fields += [("unique_key", .string(name)), ("unique_ms", .uint(UInt64(window)))]
+      job.uniqueKey = History.digest(of: name)
+      if isTimed { job.uniqueNanoseconds = UInt64(window) * 1_000_000 }
+    }
+    operation.jobs.append(job)
+    return .map(fields)
   }
 
   func heard(_ answer: Heard, to ask: SimulatedClient.Ask, now: Int64) {
@@ -104,11 +124,13 @@ final class WorkerRole: Role {
         ("max", .uint(UInt64(1 + random.below(6)))), ("wait_ms", .uint(UInt64(random.below(300)))),
         ("lease_ms", .uint(UInt64(random.once(in: 6) ? 5_000 : 10 + random.below(400)))),
       ]
+      var operation = History.Operation()
       if !held.isEmpty, random.once(in: 2) {
-        let kind = random.element(["ack", "ack", "nack", "release"])
-        fields.append((.string(kind), .array([settlement(held.removeFirst(), kind, &random)])))
+        let method = random.element([Method.ack, .ack, .nack, .release])
+        let settlement = settlement(held.removeFirst(), method, &operation, &random)
+        fields.append((.string("\(method.wireName)"), .array([settlement])))
       }
-      return SimulatedClient.Ask(method: .dequeue, parameters: .map(fields))
+      return SimulatedClient.Ask(method: .dequeue, parameters: .map(fields), operation: operation)
     }
     // Now and then one is forgotten: its lease runs out.
     if random.once(in: 12) {
@@ -128,21 +150,39 @@ final class WorkerRole: Role {
   }
 
   private func settle(_ method: Method, _ jobs: [Held], _ random: inout SeededNumbers) -> SimulatedClient.Ask {
-    let kind = "\(method.wireName)"
-    return SimulatedClient.Ask(
-      method: method, parameters: ["jobs": .array(jobs.map { settlement($0, kind, &random) })])
+    var operation = History.Operation()
+    let settlements = jobs.map { settlement($0, method, &operation, &random) }
+    return SimulatedClient.Ask(method: method, parameters: ["jobs": .array(settlements)], operation: operation)
   }
 
-  private func settlement(_ held: Held, _ kind: String, _ random: inout SeededNumbers) -> MessageValue {
+  private func settlement(
+    _ held: Held, _ method: Method, _ operation: inout History.Operation, _ random: inout SeededNumbers
+  ) -> MessageValue {
     var fields: [(MessageValue, MessageValue)] = [("id", .uint(held.id)), ("token", .uint(held.token))]
-    switch kind {
-    case "ack" where random.once(in: 4): fields.append(("result", .binary(payload(of: held.token, size: 20))))
-    case "nack":
+    func note(_ kind: History.Settlement.Kind, milliseconds: Int = 0, isLast: Bool = false) {
+      operation.settlements.append(
+        History.Settlement(
+          kind, id: held.id, token: held.token, nanoseconds: UInt64(milliseconds) * 1_000_000, isLast: isLast))
+    }
+    switch method {
+    case .ack:
+      if random.once(in: 4) { fields.append(("result", .binary(payload(of: held.token, size: 20)))) }
+      note(.ack)
+    case .nack:
       fields += [("error_type", "Trouble"), ("message", "it failed")]
-      if random.once(in: 3) { fields.append(("delay_ms", .uint(UInt64(random.below(50))))) }
-      if random.once(in: 10) { fields.append(("retry", false)) }
-    case "release" where random.once(in: 2): fields.append(("delay_ms", .uint(UInt64(random.below(50)))))
-    default: break
+      let delay = random.once(in: 3) ? random.below(50) : nil
+      if let delay { fields.append(("delay_ms", .uint(UInt64(delay)))) }
+      let isLast = random.once(in: 10)
+      if isLast { fields.append(("retry", false)) }
+      note(.nack, milliseconds: delay ?? 0, isLast: isLast)
+    case .release:
+      let delay = random.once(in: 2) ? random.below(50) : 0
+      fields.append(("delay_ms", .uint(UInt64(delay))))
+      note(.release, milliseconds: delay)
+    default:
+      let lease = 20 + random.below(500)
+      fields.append(("lease_ms", .uint(UInt64(lease))))
+      note(.extend, milliseconds: lease)
     }
     return .map(fields)
   }
@@ -165,31 +205,42 @@ final class SchedulerRole: Role {
   private var made = 0
 
   func next(now: Int64, random: inout SeededNumbers) -> SimulatedClient.Ask? {
-    let name: MessageValue = .string("schedule \(random.below(12))")
+    let text = "schedule \(random.below(12))"
+    let name = MessageValue.string(text)
+    var operation = History.Operation()
     switch random.below(14) {
-    case 0..<8: return define(name, now, &random)
+    case 0..<8: return define(text, &random)
     case 8: return SimulatedClient.Ask(method: .schedulePause, parameters: ["names": [name]])
     case 9, 10: return SimulatedClient.Ask(method: .scheduleResume, parameters: ["names": [name]])
-    case 11: return SimulatedClient.Ask(method: .scheduleTrigger, parameters: ["names": [name]])
-    case 12: return SimulatedClient.Ask(method: .scheduleDelete, parameters: ["names": [name]])
+    case 11:
+      operation.triggers = [text]
+      return SimulatedClient.Ask(method: .scheduleTrigger, parameters: ["names": [name]], operation: operation)
+    case 12:
+      operation.deletes = [text]
+      return SimulatedClient.Ask(method: .scheduleDelete, parameters: ["names": [name]], operation: operation)
     default: return SimulatedClient.Ask(method: .scheduleGet, parameters: ["name": name])
     }
   }
 
-  private func define(_ name: MessageValue, _ now: Int64, _ random: inout SeededNumbers) -> SimulatedClient.Ask {
-    var fields: [(MessageValue, MessageValue)] = [("name", name)]
+  private func define(_ name: String, _ random: inout SeededNumbers) -> SimulatedClient.Ask {
+    var fields: [(MessageValue, MessageValue)] = [("name", .string(name))]
+    var definition = History.Definition(name: name, payload: History.digest(of: [UInt8]()))
     switch random.below(5) {
     case 0: fields.append(("in_ms", .uint(UInt64(random.below(2_000)))))
     case 1: fields += [("cron", .string("*/\(1 + random.below(5)) * * * * *")), ("time_zone", "UTC")]
     default: fields.append(("every_ms", .uint(UInt64(20 + random.below(500)))))
     }
     fields.append(("misfire", .string(random.element(["once", "skip", "all"]))))
-    fields.append(("overlap", .string(random.element(["allow", "allow", "skip", "buffer_one", "cancel_previous"]))))
+    let overlap = random.element(["allow", "allow", "skip", "buffer_one", "cancel_previous"])
+    fields.append(("overlap", .string(overlap)))
+    definition.cancelsPrevious = overlap == "cancel_previous"
     if random.once(in: 3) { fields.append(("max_fires", .uint(UInt64(1 + random.below(10))))) }
     if random.once(in: 4) { fields.append(("jitter_ms", .uint(UInt64(random.below(100))))) }
     if random.once(in: 3) { fields.append(("catch_up_ms", .uint(UInt64(random.below(5_000))))) }
     fields.append(("job", ["queue": "fires", "task": "tick", "max_attempts": 65_535, "backoff_base_ms": 0]))
-    return SimulatedClient.Ask(method: .schedule, parameters: ["schedules": [.map(fields)]])
+    var operation = History.Operation()
+    operation.definitions = [definition]
+    return SimulatedClient.Ask(method: .schedule, parameters: ["schedules": [.map(fields)]], operation: operation)
   }
 
   func heard(_ answer: Heard, to ask: SimulatedClient.Ask, now: Int64) {}
@@ -197,15 +248,38 @@ final class SchedulerRole: Role {
 
 /// Pauses and resumes queues, replays dead letters, and looks around.
 final class OperatorRole: Role {
+  private var dead: [UInt64] = []
+
   func next(now: Int64, random: inout SeededNumbers) -> SimulatedClient.Ask? {
     switch random.below(8) {
     case 0: return SimulatedClient.Ask(method: .pause, parameters: ["queue": .string(random.element(["a", "b"]))])
     case 1, 2: return SimulatedClient.Ask(method: .resume, parameters: ["queue": .string(random.element(["a", "b"]))])
-    case 3: return SimulatedClient.Ask(method: .deadReplay, parameters: ["limit": .uint(UInt64(1 + random.below(5)))])
+    case 3 where !dead.isEmpty:
+      var operation = History.Operation()
+      operation.replays = dead
+      dead = []
+      return SimulatedClient.Ask(
+        method: .deadReplay, parameters: ["ids": .array(operation.replays.map { .uint($0) })], operation: operation)
     case 4: return SimulatedClient.Ask(method: .queues, parameters: [:])
     case 5: return SimulatedClient.Ask(method: .deadList, parameters: ["limit": 5])
     default: return SimulatedClient.Ask(method: .stats, parameters: [:])
     }
+  }
+
+  func heard(_ answer: Heard, to ask: SimulatedClient.Ask, now: Int64) {
+    guard ask.method == .deadList, case .result(let result) = answer else { return }
+    dead = result.list("jobs").compactMap { $0["id"]?.number }
+  }
+}
+
+/// Asks at the end what became of jobs.
+final class InspectorRole: Role {
+  private var ids: [UInt64]
+
+  init(_ ids: [UInt64]) { self.ids = ids }
+
+  func next(now: Int64, random: inout SeededNumbers) -> SimulatedClient.Ask? {
+    ids.popLast().map { SimulatedClient.Ask(method: .get, parameters: ["id": .uint($0)], looksFor: $0) }
   }
 
   func heard(_ answer: Heard, to ask: SimulatedClient.Ask, now: Int64) {}

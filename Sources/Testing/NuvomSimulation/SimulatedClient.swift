@@ -1,5 +1,6 @@
 import MessagePack
 import NuvomConnection
+import NuvomHistory
 import NuvomModel
 import SeededNumbers
 
@@ -24,9 +25,10 @@ final class SimulatedClient {
   struct Ask {
     let method: Method
     let parameters: MessageValue
-    /// What the role remembers with it.
-    var keys: [UInt64] = []
-    var number: RequestID = RequestID(rawValue: 0)
+    /// What it is for the history, if it changes something or takes jobs.
+    var operation: History.Operation?
+    /// The job that is asked for, to see what became of it.
+    var looksFor: UInt64?
     var askedAt: Int64 = 0
   }
 
@@ -36,6 +38,8 @@ final class SimulatedClient {
   var link: Link?
   /// Unanswered requests.
   var asked: [RequestID: Ask] = [:]
+  /// Every job that it was ever told of.
+  private(set) var jobs: [UInt64] = []
   /// The time of the earliest timer that the world keeps for it.
   var timerAt = Int64.max
   var isClosed = false
@@ -52,8 +56,8 @@ final class SimulatedClient {
     machine = ConnectionMachine(options: options)
   }
 
-  /// Hands a request to the machine.
-  func submit(_ ask: Ask, now: Int64) {
+  /// Hands a request to the machine, and tells the history.
+  func submit(_ ask: Ask, now: Int64, _ history: inout HistoryChecker) {
     var waits: UInt64 = 0
     if let wait = ask.parameters["wait_ms"], case .uint(let milliseconds) = wait { waits = milliseconds }
     let settles = ["ack", "nack", "release"].contains { ask.parameters[$0] != nil }
@@ -64,22 +68,51 @@ final class SimulatedClient {
     else { preconditionFailure("roles ask for what can be encoded") }
     let id = machine.submit(frame, timeout: 20_000_000, now: now)
     var ask = ask
-    ask.number = id
     ask.askedAt = now
     asked[id] = ask
+    guard let operation = ask.operation else { return }
+    history.note(record(now, .sent(request: id.rawValue, operation), &history))
   }
 
   /// Takes the machine's answer to a request.
-  func take(_ id: RequestID, _ answer: ConnectionMachine.Answer, now: Int64) -> String? {
+  func take(
+    _ id: RequestID, _ answer: ConnectionMachine.Answer, now: Int64, _ history: inout HistoryChecker
+  ) -> String? {
     guard let ask = asked.removeValue(forKey: id) else { return "client \(number) was answered \(id) twice" }
     switch answer {
-    case .failure(let failure): role.heard(.failure(failure), to: ask, now: now)
+    case .failure(let failure):
+      role.heard(.failure(failure), to: ask, now: now)
+      // What the client says of itself leaves open what became of the request.
+      if ask.operation != nil, !Self.ownCodes.contains(failure.code) {
+        var refused = History.Answer()
+        refused.error = failure.code
+        history.note(record(now, .answered(request: id.rawValue, refused), &history))
+      }
+      if let job = ask.looksFor, failure.code == "NOT_FOUND" {
+        history.note(record(now, .saw(asked: UInt64(ask.askedAt) * 1_000, id: job, nil), &history))
+      }
     case .result(let bytes):
       guard let value = try? MessageValue(decoding: bytes) else {
         return "client \(number) got a result that is no MessagePack value"
       }
       role.heard(.result(value), to: ask, now: now)
+      if ask.operation != nil {
+        let answer = History.Answer(value)
+        jobs += answer.ids + answer.deliveries.map(\.id)
+        history.note(record(now, .answered(request: id.rawValue, answer), &history))
+      }
+      if let job = ask.looksFor, let seen = History.SeenJob(value) {
+        history.note(record(now, .saw(asked: UInt64(ask.askedAt) * 1_000, id: job, seen), &history))
+      }
     }
     return nil
+  }
+
+  private static let ownCodes = [
+    Failure.timeoutCode, Failure.unreachableCode, Failure.closedCode, Failure.brokerProtocolCode,
+  ]
+
+  private func record(_ now: Int64, _ event: History.Event, _ history: inout HistoryChecker) -> History.Record {
+    History.Record(client: history.client(named: "client \(number)"), at: UInt64(now) * 1_000, event)
   }
 }

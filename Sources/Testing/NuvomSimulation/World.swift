@@ -1,6 +1,7 @@
 import NuvomBroker
 import NuvomConnection
 import NuvomEngine
+import NuvomHistory
 import NuvomModel
 internal import NuvomStorage
 import SeededNumbers
@@ -76,6 +77,7 @@ package final class World {
   private var isStorageAwake = false
   private var acknowledged: UInt64 = 0
   private var isEnding = false
+  private var history = HistoryChecker()
   private var model = ReferenceModel()
   private var modelled = 0
   private var digest = Digest()
@@ -96,7 +98,7 @@ package final class World {
     disk = SimulatedDisk(seed: random.next())
     clocks.random = SeededNumbers(seed: random.next())
     for index in 0..<weather.producers {
-      add(ProducerRole(index: index + 1, largest: weather.largestPayload))
+      add(ProducerRole(index: index + 1, largest: weather.largestPayload, isTimed: weather.clockSteps == nil))
     }
     for _ in 0..<weather.workers { add(WorkerRole()) }
     add(SchedulerRole())
@@ -111,8 +113,11 @@ package final class World {
     }
   }
 
-  private func add(_ role: any Role) {
-    clients.append(SimulatedClient(number: clients.count + 1, role: role, seed: random.next()))
+  @discardableResult
+  private func add(_ role: any Role) -> SimulatedClient {
+    let client = SimulatedClient(number: clients.count + 1, role: role, seed: random.next())
+    clients.append(client)
+    return client
   }
 
   private func delay(_ mean: Int64) -> Int64 { Int64(random.below(Int(2 * mean) + 1)) }
@@ -129,8 +134,11 @@ package final class World {
       step(time, event)
       trouble()
     }
-    settle()
+    endTrouble()
+    comeToRest()
     compareStates()
+    lookForJobs()
+    for complaint in history.complaints() { complain("\(complaint)") }
     finishDigest()
   }
 
@@ -441,7 +449,7 @@ package final class World {
         events.add(.closedAtBroker(link), at: max(link.earliestAtBroker, clocks.elapsed) + delay(weather.delay))
       case .answer(let id, let answer):
         report.answers += 1
-        if let complaint = client.take(id, answer, now: clocks.elapsed) { complain(complaint) }
+        if let complaint = client.take(id, answer, now: clocks.elapsed, &history) { complain(complaint) }
       case .notice: break
       case .closed(let failure):
         client.isClosed = true
@@ -458,7 +466,7 @@ package final class World {
     guard !isEnding else { return }
     if client.asked.count < 6, let ask = client.role.next(now: clocks.elapsed, random: &random) {
       report.requests += 1
-      client.submit(ask, now: clocks.elapsed)
+      client.submit(ask, now: clocks.elapsed, &history)
       pump(client)
     }
     let pause = random.once(in: 200) ? 2_000_000 : weather.pause
@@ -467,13 +475,16 @@ package final class World {
 
   // MARK: The end
 
-  /// No trouble and no new requests any more: all that is under way is answered, or the broker owes an answer.
-  private func settle() {
-    guard report.complaints.isEmpty else { return }
+  /// No trouble and no new requests any more.
+  private func endTrouble() {
     isEnding = true
     disk.fault = nil
     disk.capacity = .max
     disk.operationsUntilPowerCut = nil
+  }
+
+  /// All that is under way is answered, or the broker owes an answer.
+  private func comeToRest() {
     let limit = report.steps + 200_000
     while report.steps < limit, !isAtRest, report.complaints.isEmpty, let (time, event) = events.next() {
       step(time, event)
@@ -481,6 +492,19 @@ package final class World {
     for client in clients where !client.asked.isEmpty && report.complaints.isEmpty {
       complain("client \(client.number) is owed \(client.asked.count) answers")
     }
+  }
+
+  /// Asks for some of the jobs that there ever were: what is not known must have been finished.
+  private func lookForJobs() {
+    guard report.complaints.isEmpty else { return }
+    let ids = Set(clients.flatMap(\.jobs)).sorted()
+    let inspector = add(InspectorRole(Array(ids.prefix(200)) + ids.dropFirst(200).suffix(200)))
+    inspector.machine.start(now: clocks.elapsed)
+    while let ask = inspector.role.next(now: clocks.elapsed, random: &random) {
+      inspector.submit(ask, now: clocks.elapsed, &history)
+    }
+    pump(inspector)
+    comeToRest()
   }
 
   private var isAtRest: Bool { clients.allSatisfy { $0.asked.isEmpty } && broker?.broker.isQuiet == true }
