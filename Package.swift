@@ -87,14 +87,17 @@ let package = Package(
     module("Core", "MessagePack", ["CMessagePack"]),
     module("Core", "NuvomWire", ["NuvomModel", "MessagePack", "NuvomSchedule"]),
     module("Core", "NuvomSchedule", ["NuvomModel"]),
-    module("Core", "NuvomEngine", ["NuvomModel", "NuvomSchedule"]),
+    module("Core", "NuvomEngine", ["NuvomModel", "NuvomSchedule", "PlantedBugs"]),
     module("Core", "NuvomWAL", ["CPlatform"]),
 
     // Node: the broker around the core.
-    module("Node", "NuvomStorage", ["NuvomWAL", "NuvomSchedule", "CPlatform"]),
+    module("Node", "NuvomStorage", ["NuvomWAL", "NuvomSchedule", "CPlatform", "PlantedBugs"]),
     module(
       "Node", "NuvomBroker",
-      ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
+      [
+        "NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL", "NuvomStorage",
+        "PlantedBugs",
+      ]),
     module(
       "Node", "NuvomServer",
       ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", "CPlatform", nio, nioPosix, logging, lifecycle]),
@@ -144,7 +147,8 @@ let package = Package(
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
+        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
+        "NuvomStorage", "NuvomModel",
         "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
@@ -169,7 +173,8 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "PlantedBugs", "MessagePack", "CPlatform", nio, logging,
+        lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),

@@ -5,6 +5,7 @@ import MessagePack
 public import NuvomWAL
 import NuvomSchedule
 import NuvomWire
+import PlantedBugs
 
 /// The transport under a broker: what carries bytes to connections. Called on the broker's thread only.
 public protocol Transport: AnyObject {
@@ -516,7 +517,10 @@ public final class Broker {
 
   /// Submits the next batch, if the log is free and there is one.
   private func advance(_ storage: any Storage, isBusy: Bool = false) {
-    guard case .idle = commit else { return }
+    guard case .idle = commit else {
+      if PlantedBug.replyBeforeCommit.isPlanted { letOutTold() }
+      return
+    }
     if batch.isEmpty {
       letOutTold()
       if case .none = snapshot, isSnapshotDue(storage) {

@@ -1,4 +1,5 @@
 import NuvomWAL
+import PlantedBugs
 import Synchronization
 
 /// How a log is kept.
@@ -152,6 +153,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
       guard case .noRoom = $0.phase else { preconditionFailure("there is nothing to retry while \($0.phase)") }
       $0.phase = .idle
     }
+    if PlantedBug.batchWithoutRoomDropped.isPlanted { return .finished(.done(lastSequence)) }
     guard options.placement == .inline else { return order() }
     return .finished(settle(commit(&held, at: heldTime)))
   }
@@ -186,10 +188,12 @@ public final class WALStorage: Storage, @unchecked Sendable {
         guard try roll(to: sequence, holding: size) else { return .noRoom }
       }
       let sealed = batch.seal(
-        kind: .events, sequence: sequence, durable: durable.load(ordering: .acquiring), time: time, seed: segment.seed)
+        kind: .events, sequence: sequence,
+        durable: PlantedBug.durableMarkTooHigh.isPlanted ? sequence : durable.load(ordering: .acquiring), time: time,
+        seed: segment.seed)
       try segment.append(sealed)
       if options.sync == .always {
-        try syncLog(segment.file)
+        if !PlantedBug.syncForgotten.isPlanted { try syncLog(segment.file) }
         durable.max(sequence, ordering: .releasing)
       }
       line.withLock {
@@ -226,7 +230,12 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   private func syncLog(_ file: any File) throws(StorageError) {
     let start = options.machine.monotonicMicroseconds()
-    try file.syncData()
+    do throws(StorageError) {
+      try file.syncData()
+    } catch {
+      guard PlantedBug.failedSyncTriedAgain.isPlanted else { throw error }
+      try file.syncData()
+    }
     let took = Int(options.machine.monotonicMicroseconds() - start)
     line.withLock {
       $0.counters.syncs += 1

@@ -258,6 +258,9 @@ struct ReferenceModel {
     highestToken = max(highestToken, token)
     guard let job = jobs[id] else { return complain("a lease of job \(id), which is not there") }
     guard case .ready(let place) = job.state else { return complain("a lease of job \(id), which is \(job.state)") }
+    if job.expiry > 0, !job.wasDelivered, Int64(job.expiry) <= now.wallMilliseconds {
+      complain("a lease of job \(id), which has expired")
+    }
     if paused.contains(job.queue) { complain("a lease of job \(id) from a paused queue") }
     for (other, rival) in jobs where rival.queue == job.queue && other != id {
       guard case .ready(let waits) = rival.state else { continue }

@@ -1,4 +1,5 @@
 import NuvomModel
+import PlantedBugs
 
 // Events to state. Nothing here decides: whatever could come out differently a second time is in the event.
 
@@ -74,6 +75,7 @@ extension Engine {
     case .released(let id, let delay):
       guard let job = fitting(id, .leased) else { return false }
       count(job) { $0.released += 1 }
+      if PlantedBug.releaseCounted.isPlanted { job.pointee.failures += 1 }
       job.pointee.set(JobRecord.Flags.released)
       cancelTimer(job)
       forgetProgress(id)
@@ -214,7 +216,9 @@ extension Engine {
     job.pointee.next = lease
     job.pointee.set(JobRecord.Flags.delivered)
     job.pointee.clear(JobRecord.Flags.released)
-    if token.rawValue >= scalars.pointee.nextToken { scalars.pointee.nextToken = token.rawValue + 1 }
+    if token.rawValue >= scalars.pointee.nextToken, !PlantedBug.tokenReused.isPlanted || token.rawValue % 16 != 0 {
+      scalars.pointee.nextToken = token.rawValue + 1
+    }
     changeState(job, to: .leased)
     startLeaseTimer(id, job)
     count(job) { $0.delivered += 1 }
@@ -364,6 +368,7 @@ extension Engine {
   /// Finds the list of a queue's priority; makes it if it is the first job of that priority.
   @inline(__always)
   private func readyList(of queue: UInt32, priority: UInt8) -> UInt32 {
+    let priority = PlantedBug.priorityIgnored.isPlanted ? 0 : priority
     let first = queues.pointer(queue).pointee.firstList
     if first != JobRecord.noLink, readyLists.pointer(first).pointee.priority == UInt32(priority) { return first }
     return findReadyList(of: queue, priority: UInt32(priority))
@@ -468,7 +473,8 @@ extension Engine {
 
   @inline(__always)
   private func startLeaseTimer(_ id: JobID, _ job: UnsafeMutablePointer<JobRecord>) {
-    startTimer(id, job, TimerKind.lease, due: after(UInt64(job.pointee.leaseMilliseconds)))
+    let length = UInt64(job.pointee.leaseMilliseconds)
+    startTimer(id, job, TimerKind.lease, due: after(PlantedBug.leaseEndsEarly.isPlanted ? length - length / 8 : length))
   }
 
   @inline(__always)
@@ -633,6 +639,7 @@ extension Engine {
       switch job.pointee.state {
       case .ready:
         job.pointee.stamp = UInt64(bitPattern: min(now.boot, Int64(bitPattern: job.pointee.stamp) &+ shift))
+      case .delayed where PlantedBug.delayOverAtRestart.isPlanted: job.pointee.stamp = UInt64(bitPattern: now.boot)
       case .delayed where !job.pointee.has(JobRecord.Flags.dueIsWall):
         job.pointee.stamp = UInt64(bitPattern: max(now.boot, Int64(bitPattern: job.pointee.stamp) &+ shift))
       default: break
@@ -647,6 +654,12 @@ extension Engine {
         due: key.pointee.due, subject: UInt64(slot), extra: 0, kind: TimerKind.keyWindow)
     }
     clients.forEachLive { slot in
+      while PlantedBug.answersForgottenAtRestart.isPlanted,
+        clients.pointer(slot).pointee.firstAnswer != JobRecord.noLink
+      {
+        dropFirstAnswer(slot)
+        clients.mutable(slot).pointee.highestDropped = 0
+      }
       let timer = clients.pointer(slot).pointee.timer
       if timer != JobRecord.noTimer { bootTimers.remove(timer) }
       clients.mutable(slot).pointee.timer = bootTimers.insert(
@@ -668,6 +681,8 @@ extension Engine {
         job.pointee.timer =
           wallTimers.insert(due: due, subject: id.rawValue, extra: 0, kind: TimerKind.expiry) | wallTimerBit
       }
+    case .leased where PlantedBug.leaseOverAtRestart.isPlanted:
+      startTimer(id, job, TimerKind.lease, due: now.boot)
     case .leased: startLeaseTimer(id, job)
     case .succeeded, .dead, .cancelled:
       let retention =
