@@ -9,6 +9,7 @@ struct NuvomProof: AsyncParsableCommand {
     discussion: "Each part prints what it did and found; its exit status is 0 only if every promise held.",
     subcommands: [
       DiskCommand.self, FullDiskCommand.self, ClockCommand.self, FailpointsCommand.self, CrashCommand.self,
+      PowerCutCommand.self,
       ClientsCommand.self, CheckCommand.self,
     ])
 }
