@@ -233,7 +233,7 @@ let package = Package(
     .target(name: "SeededNumbers", path: "Sources/Testing/SeededNumbers", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
-    tests("CrashTests", ["BrokerProcess", "MessagePack"]),
+    tests("CrashTests", ["BrokerProcess", "NuvomHistory"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),
     tests("WorkerCrashTests", ["BrokerProcess", "SeededNumbers", "CrashWorker", "NuvomTasks", "MessagePack"]),

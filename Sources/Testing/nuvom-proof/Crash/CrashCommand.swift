@@ -55,6 +55,11 @@ struct CrashCommand: ParsableCommand {
     try clients.finish()
     let history = try RecordedHistory([clients.history.path])
     history.tell(findings)
+    // The story was one: else nothing was tried.
+    findings.expect(
+      history.checker.deliveryCount > 20 * rounds && history.checker.fireDeliveryCount > rounds,
+      "too little was done between the kills")
+    findings.expect(rounds < 10 || story.comparisonsWithSnapshot > 0, "no snapshot was written")
   }
 }
 
