@@ -7,7 +7,9 @@ import MessagePack
 struct ClockCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "clock",
-    abstract: "Sets the broker's wall clock forth and back, while it runs and between two runs, and looks at leases, delays and schedules.")
+    abstract:
+      "Sets the broker's wall clock forth and back, while it runs and between two runs, and looks at leases, delays and schedules."
+  )
 
   @Option(help: "Brokers at a time.") var lanes = 12
 
@@ -97,13 +99,23 @@ struct ClockCase: Sendable, CustomStringConvertible {
     let fires = taker.fires
 
     for fire in fires.repeated { outcome.problems.append("\(fire.schedule) fired twice for \(fire.due)") }
-    if fires.due("once").count != 1 { outcome.problems.append("what was to fire once fired \(fires.due("once").count) times") }
+    if fires.due("once").count != 1 {
+      outcome.problems.append("what was to fire once fired \(fires.due("once").count) times")
+    }
     if seconds < 0, !during.due("once").isEmpty { outcome.problems.append("a fire came before its time") }
     // Set forth, the due times of that future have fired, and do not come again; set back, they wait.
-    let (whileSet, afterwards) = (during.due("interval").count, fires.due("interval").count - during.due("interval").count)
-    if seconds > 0, whileSet < 5 { outcome.problems.append("the interval fired \(whileSet) times while the clock was forward") }
-    if seconds < 0, afterwards < 5 { outcome.problems.append("the interval fired \(afterwards) times after the clock was right again") }
-    if fires.due("after").count < 4 { outcome.problems.append("a schedule made after all that fired \(fires.due("after").count) times") }
+    let (whileSet, afterwards) = (
+      during.due("interval").count, fires.due("interval").count - during.due("interval").count
+    )
+    if seconds > 0, whileSet < 5 {
+      outcome.problems.append("the interval fired \(whileSet) times while the clock was forward")
+    }
+    if seconds < 0, afterwards < 5 {
+      outcome.problems.append("the interval fired \(afterwards) times after the clock was right again")
+    }
+    if fires.due("after").count < 4 {
+      outcome.problems.append("a schedule made after all that fired \(fires.due("after").count) times")
+    }
     if !isAcrossRestart {
       let steps = try story.call("stats", [:])["clock_steps_total"]?.number ?? 0
       if steps != 2 { outcome.problems.append("\(steps) steps of the clock were counted, not 2") }
@@ -128,7 +140,9 @@ struct ClockCase: Sendable, CustomStringConvertible {
     return started
   }
 
-  private func judge(_ what: String, _ time: Int64, since begin: Int64, _ milliseconds: UInt64, _ outcome: inout Outcome) {
+  private func judge(
+    _ what: String, _ time: Int64, since begin: Int64, _ milliseconds: UInt64, _ outcome: inout Outcome
+  ) {
     let wanted = Int64(milliseconds) * 1_000_000
     if time - begin < wanted {
       outcome.problems.append("\(what) ended \((wanted - time + begin) / 1_000_000) ms early")

@@ -7,7 +7,9 @@ import SeededNumbers
 struct FailpointsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "failpoints",
-    abstract: "Kills the real process at each named place of its work with the disk, under load, and starts it again on the same log.")
+    abstract:
+      "Kills the real process at each named place of its work with the disk, under load, and starts it again on the same log."
+  )
 
   @Option(help: "Kills at each place.") var rounds = 5
   @Option(help: "Chooses how often a place is passed before the kill at it.") var seed: UInt64 = 1

@@ -8,7 +8,8 @@ import MessagePack
 struct FullDiskCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "full-disk",
-    abstract: "Fills the disk of a broker under load and gives it room again: it must refuse jobs, and go on with all else.")
+    abstract:
+      "Fills the disk of a broker under load and gives it room again: it must refuse jobs, and go on with all else.")
 
   @Option(help: "How often the disk is filled.") var cycles = 20
   @Option(help: "Size of the disk in MiB.") var mebibytes = 256
@@ -18,7 +19,10 @@ struct FullDiskCommand: ParsableCommand {
     let broker = try FaultyBroker()
     let disk = try SmallDisk(at: broker.process.data, mebibytes: mebibytes, otherwise: broker.page)
     defer { disk.remove() }
-    findings.say(disk.isReal ? "a file system of \(mebibytes) MiB" : "no file system can be mounted here: the library says that the disk is full")
+    findings.say(
+      disk.isReal
+        ? "a file system of \(mebibytes) MiB"
+        : "no file system can be mounted here: the library says that the disk is full")
     try broker.process.start()
     let load = Load(Load.Size(payloadBytes: 32 << 10, requestsInFlight: 4, waitingBytes: 4 << 20))
     load.begin(port: broker.process.port)
@@ -34,11 +38,15 @@ struct FullDiskCommand: ParsableCommand {
     for problem in try load.check(port: broker.process.port).prefix(10) { findings.fail(problem) }
     broker.process.kill()
     try broker.process.start()
-    for problem in try load.compare(port: broker.process.port).prefix(10) { findings.fail("after a restart: \(problem)") }
+    for problem in try load.compare(port: broker.process.port).prefix(10) {
+      findings.fail("after a restart: \(problem)")
+    }
     let (refusals, counts) = (load.state.withLock { $0.refusals }, load.counts)
-    findings.say("\(resumed.count) cycles: \(refusals) enqueues refused, \(counts.enqueued) jobs enqueued, \(counts.done) done")
+    findings.say(
+      "\(resumed.count) cycles: \(refusals) enqueues refused, \(counts.enqueued) jobs enqueued, \(counts.done) done")
     if let longest = resumed.max() {
-      findings.say("from room to the first job accepted: median \(tenths(median(resumed))) s, longest \(tenths(longest)) s")
+      findings.say(
+        "from room to the first job accepted: median \(tenths(median(resumed))) s, longest \(tenths(longest)) s")
       findings.expect(longest <= 5, "service resumed \(tenths(longest)) s after there was room")
     }
     try findings.close()
@@ -65,7 +73,8 @@ struct FullDiskCommand: ParsableCommand {
     for _ in 0..<3 { try probe.settle("ack", try probe.dequeue()) }
     guard let refusal = try probe.enqueue() else { throw BrokerFailure("cycle \(cycle): a full disk took a job") }
     findings.expect(
-      refusal["code"] == "DISK_FULL" && (refusal["retry_after_ms"]?.number ?? 0) > 0, "cycle \(cycle): refused with \(refusal)")
+      refusal["code"] == "DISK_FULL" && (refusal["retry_after_ms"]?.number ?? 0) > 0,
+      "cycle \(cycle): refused with \(refusal)")
     try disk.makeRoom()
     let began = monotonicNanoseconds()
     while let refusal = try probe.enqueue() {
