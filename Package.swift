@@ -148,7 +148,7 @@ let package = Package(
       name: "nuvom-proof",
       dependencies: [
         "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
-        "NuvomStorage", "NuvomModel",
+        "NuvomStorage", "NuvomWAL", "NuvomModel",
         "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
@@ -237,7 +237,7 @@ let package = Package(
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
-    tests("CrashTests", ["BrokerProcess", "MessagePack"]),
+    tests("CrashTests", ["BrokerProcess", "NuvomHistory"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),
     tests("WorkerCrashTests", ["BrokerProcess", "SeededNumbers", "CrashWorker", "NuvomTasks", "MessagePack"]),
