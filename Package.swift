@@ -143,7 +143,8 @@ let package = Package(
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
+        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
+        "NuvomStorage", "NuvomModel",
         "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),

@@ -7,7 +7,8 @@ import Glibc
 struct DiskCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "disk",
-    abstract: "Lets reads, writes, syncs, renames and more of the log's files fail, one by one, and looks at what is left.")
+    abstract:
+      "Lets reads, writes, syncs, renames and more of the log's files fail, one by one, and looks at what is left.")
 
   @Option(help: "The last of each kind of operation that is made to fail.") var upTo = 20
   @Option(help: "The same for files that are made and removed as the log grows: 32 MiB are written for each.")
@@ -70,7 +71,8 @@ struct DiskCommand: ParsableCommand {
   private func rolls(_ findings: Findings) throws {
     let mayGoOn: [(FileOperation, FileKinds, String)] = [
       (.create, .newSpare, "new spare's"), (.allocate, .newSpare, "new spare's"), (.write, .newSpare, "new spare's"),
-      (.sync, .newSpare, "new spare's"), (.rename, .newSpare, "new spare's"), (.syncDirectory, .newSpare, "new spare's"),
+      (.sync, .newSpare, "new spare's"), (.rename, .newSpare, "new spare's"),
+      (.syncDirectory, .newSpare, "new spare's"),
       (.open, .spare, "spare's"), (.write, .spare, "spare's"), (.sync, .spare, "spare's"), (.rename, .spare, "spare's"),
       (.syncDirectory, .spare, "next segment's"),
     ]
@@ -130,13 +132,17 @@ struct DiskCommand: ParsableCommand {
     let farewells = reached.flatMap(\.farewells)
     if !farewells.isEmpty {
       let told = farewells.filter { $0 == "STORAGE_UNKNOWN" }.count
-      findings.say("\(part): of \(farewells.count) clients \(told) were told STORAGE_UNKNOWN, \(farewells.count - told) were cut off without a word")
+      findings.say(
+        "\(part): of \(farewells.count) clients \(told) were told STORAGE_UNKNOWN, \(farewells.count - told) were cut off without a word"
+      )
       findings.expect(told * 10 >= farewells.count * 9, "\(part): too few clients were told STORAGE_UNKNOWN")
     }
     for outcome in reached where outcome.exitMilliseconds ?? 0 > 100 {
       findings.say("\(part): \(tenths(outcome.exitMilliseconds ?? 0)) ms after \(outcome.fault)")
     }
-    let unmet = Dictionary(grouping: outcomes.filter { !$0.isReached }) { "\($0.fault.place) \($0.fault.operation.name)" }
+    let unmet = Dictionary(grouping: outcomes.filter { !$0.isReached }) {
+      "\($0.fault.place) \($0.fault.operation.name)"
+    }
     for (place, outcomes) in unmet.sorted(by: { $0.key < $1.key }) {
       let first = outcomes.map(\.fault.occurrence).min() ?? 0
       findings.say("\(part): \(place): there were fewer than \(first) or it came too late")
@@ -195,7 +201,9 @@ struct DiskCase {
         if let failedAt = broker.page.failedAt {
           let milliseconds = Double(ending.at - failedAt) / 1e6
           outcome.exitMilliseconds = milliseconds
-          if milliseconds > 1_000 { outcome.problems.append("the process ended \(milliseconds) ms after the failed call") }
+          if milliseconds > 1_000 {
+            outcome.problems.append("the process ended \(milliseconds) ms after the failed call")
+          }
         }
       } else {
         load.end()

@@ -7,7 +7,9 @@ import SeededNumbers
 struct FailpointsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "failpoints",
-    abstract: "Kills the real process at each named place of its work with the disk, under load, and starts it again on the same log.")
+    abstract:
+      "Kills the real process at each named place of its work with the disk, under load, and starts it again on the same log."
+  )
 
   @Option(help: "Kills at each place.") var rounds = 5
   @Option(help: "Chooses how often a place is passed before the kill at it.") var seed: UInt64 = 1
@@ -23,12 +25,6 @@ struct FailpointsCommand: ParsableCommand {
 
   /// Those of files that come and go as the log grows: passed once every few dozen MiB.
   private static let rollPoints = [
-    FailPoint("spare-create", .newSpare, .create, .after), FailPoint("spare-allocate", .newSpare, .allocate, .after),
-    FailPoint("spare-half-write", .newSpare, .write, .half), FailPoint("spare-before-sync", .newSpare, .sync, .before),
-    FailPoint("spare-before-rename", .newSpare, .rename, .before),
-    FailPoint("spare-after-rename", .newSpare, .rename, .after),
-    FailPoint("spare-before-directory-sync", .newSpare, .syncDirectory, .before),
-    FailPoint("spare-after-directory-sync", .newSpare, .syncDirectory, .after),
     FailPoint("roll-before-header", .spare, .write, .before), FailPoint("roll-half-header", .spare, .write, .half),
     FailPoint("roll-after-header", .spare, .write, .after), FailPoint("roll-before-sync", .spare, .sync, .before),
     FailPoint("roll-after-sync", .spare, .sync, .after), FailPoint("roll-before-rename", .spare, .rename, .before),
@@ -53,6 +49,16 @@ struct FailpointsCommand: ParsableCommand {
     FailPoint("old-segment-after-directory-sync", .segment, .syncDirectory, .after),
   ]
 
+  /// Those of the file of zeros that is made after each start, beside the first requests, and then seldom: freed segments take its place.
+  private static let sparePoints = [
+    FailPoint("spare-create", .newSpare, .create, .after), FailPoint("spare-allocate", .newSpare, .allocate, .after),
+    FailPoint("spare-half-write", .newSpare, .write, .half), FailPoint("spare-before-sync", .newSpare, .sync, .before),
+    FailPoint("spare-before-rename", .newSpare, .rename, .before),
+    FailPoint("spare-after-rename", .newSpare, .rename, .after),
+    FailPoint("spare-before-directory-sync", .newSpare, .syncDirectory, .before),
+    FailPoint("spare-after-directory-sync", .newSpare, .syncDirectory, .after),
+  ]
+
   /// Those of a start, on a log that a kill has left.
   private static let startPoints = [
     FailPoint("start-after-create", .firstSegment, .create, .after),
@@ -64,21 +70,22 @@ struct FailpointsCommand: ParsableCommand {
     FailPoint("start-after-directory-sync", .firstSegment, .syncDirectory, .after),
   ]
 
-  private enum Story { case batches, rolls, start, fires }
+  private enum Story { case batches, rolls, spares, start, fires }
 
   func run() throws {
     let findings = Findings(of: "failpoints")
     findings.say("seed \(seed)")
     let stories: [(Story, FailPoint)] =
       Self.batchPoints.map { (.batches, $0) } + Self.rollPoints.map { (.rolls, $0) }
-      + Self.startPoints.map { (.start, $0) } + Self.batchPoints.map { (.fires, $0) }
+      + Self.sparePoints.map { (.spares, $0) } + Self.startPoints.map { (.start, $0) }
+      + Self.batchPoints.map { (.fires, $0) }
     let chosen = stories.filter { story, point in only.map { "\(story) \(point)".contains($0) } ?? true }
     let outcomes = inLanes(lanes, chosen) { story, point in
       do {
         switch story {
         case .batches: return try underLoad(point, Load.Size(), passes: 400)
         case .rolls: return try underLoad(point, Load.Size(payloadBytes: 64 << 10, waitingBytes: 4 << 20), passes: 2)
-        case .start: return try amidStart(point)
+        case .spares, .start: return try amidStart(point)
         case .fires: return try amidFires(point)
         }
       } catch {
@@ -131,7 +138,7 @@ struct FailpointsCommand: ParsableCommand {
     return outcome
   }
 
-  /// Kills while the broker starts on a log that was killed under load.
+  /// Kills while the broker starts on a log that was killed under load, or soon after.
   private func amidStart(_ point: FailPoint) throws -> Outcome {
     var outcome = Outcome(point: "\(point)")
     let broker = try FaultyBroker()
@@ -147,7 +154,8 @@ struct FailpointsCommand: ParsableCommand {
         break
       }
       broker.page.orderKill(at: point, occurrence: 1)
-      if try broker.process.startUnlessItEnds() == -9, broker.page.wasKilled { outcome.kills += 1 }
+      let ending = try broker.process.startUnlessItEnds() ?? broker.end(within: 5)?.status
+      if ending == -9, broker.page.wasKilled { outcome.kills += 1 }
       broker.process.kill()
       broker.page.callOff()
       try broker.process.start()
