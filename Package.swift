@@ -131,14 +131,15 @@ let package = Package(
 
     // Testing, of Nuvom itself: the proof (docs/testing.md).
     module("Testing", "BrokerProcess", ["MessagePack"]),
+    module("Testing", "SeededNumbers"),
     // `preload` is a library of its own, which scripts/faults-library builds: linked in, it would stand before this program's own calls.
     .target(name: "CFaults", path: "Sources/Testing/CFaults", exclude: ["preload"]),
     module("Testing", "NuvomHistory", ["MessagePack"]),
     module(
       "Testing", "NuvomSimulation",
       [
-        "NuvomHistory", "NuvomConnection", "NuvomModel", "NuvomSchedule", "MessagePack", "NuvomWire", "NuvomEngine",
-        "NuvomWAL", "NuvomStorage", "NuvomBroker", "PlantedBugs",
+        "SeededNumbers", "NuvomHistory", "NuvomConnection", "NuvomModel", "NuvomSchedule", "MessagePack", "NuvomWire",
+        "NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "PlantedBugs",
       ]),
     .executableTarget(
       name: "nuvom-proof",
@@ -169,7 +170,7 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -230,8 +231,8 @@ let package = Package(
         "NuvomWorker", logging,
       ]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
-    .target(name: "SeededNumbers", path: "Sources/Testing/SeededNumbers", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
+    tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),

@@ -187,6 +187,13 @@ final class Shelf: Sendable {
     }
   }
 
+  /// Whether the thread may have something to do.
+  var hasWork: Bool { monitor.withLock { $0.job != nil || wantsSpare($0) } }
+
+  private func wantsSpare(_ state: State) -> Bool {
+    state.spares.isEmpty && !state.isSpareRefused && (state.isSpareNeeded || state.allowsSpare(segmentSize))
+  }
+
   /// Does one piece of work, if there is one; the last of a snapshot, which waits for the log, only if it may.
   func runOnce(mayFinish: Bool) -> Bool {
     guard let work = monitor.poll({ nextWork(&$0, mayFinish: mayFinish) }) else { return false }
@@ -198,7 +205,7 @@ final class Shelf: Sendable {
   private func nextWork(_ state: inout State, mayFinish: Bool = true) -> Monitor<State>.Interest<Work> {
     if let job = state.job, job.isCancelled || state.isStopped { return .take(.cancel(job.feed)) }
     if state.isStopped { return .take(.stop) }
-    if state.spares.isEmpty, !state.isSpareRefused, state.isSpareNeeded || state.allowsSpare(segmentSize) {
+    if wantsSpare(state) {
       state.isPreparing = true
       return .take(.prepareSpare)
     }

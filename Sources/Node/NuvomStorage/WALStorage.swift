@@ -306,6 +306,9 @@ public final class WALStorage: Storage, @unchecked Sendable {
     }
   }
 
+  /// Whether the threads may have something to do, for a storage without threads.
+  package var hasWork: Bool { line.withLock { $0.hasOrder || $0.syncDue != nil } || shelf.hasWork }
+
   /// Does a piece of what the snapshot thread would do now, for a storage without threads. False if that is nothing, or would wait for a
   /// commit.
   package func runShelf() -> Bool {
