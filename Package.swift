@@ -145,8 +145,8 @@ let package = Package(
       name: "nuvom-proof",
       dependencies: [
         "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
-        "NuvomStorage", "NuvomModel",
-        "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "NuvomStorage", "NuvomWAL", "NuvomModel", "MessagePack", "PlantedBugs",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 
@@ -170,7 +170,8 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging, lifecycle,
+        unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -233,7 +234,7 @@ let package = Package(
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
     tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
-    tests("CrashTests", ["BrokerProcess", "MessagePack"]),
+    tests("CrashTests", ["BrokerProcess", "NuvomHistory"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),
     tests("WorkerCrashTests", ["BrokerProcess", "SeededNumbers", "CrashWorker", "NuvomTasks", "MessagePack"]),

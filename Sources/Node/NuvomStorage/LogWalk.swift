@@ -72,11 +72,12 @@ struct LogWalk {
   /// The sequence of the last intact batch.
   var lastSequence: UInt64 { segments.last?.lastSequence ?? 0 }
 
-  /// Walks; afterwards either `damage` says where it stopped, or the log is usable up to `lastSequence`.
-  mutating func run(_ handler: (any RecoveryHandler)?) throws {
+  /// Walks; afterwards either `damage` says where it stopped, or the log is usable up to `lastSequence`. With a sequence it begins behind it, and
+  /// takes no snapshot.
+  mutating func run(_ handler: (any RecoveryHandler)?, after sequence: UInt64? = nil) throws {
     guard !isEmpty else { return }
     let headers = try files.segments.map { try header($0) }
-    for file in files.snapshots.reversed() {
+    for file in files.snapshots.reversed() where sequence == nil {
       do {
         try loadSnapshot(file, handler)
         break
@@ -85,7 +86,7 @@ struct LogWalk {
         rejectedSnapshots.append(RejectedSnapshot(path: file.path, problem: problem))
       }
     }
-    let covered = snapshot?.header.sequence ?? 0
+    let covered = sequence ?? snapshot?.header.sequence ?? 0
     let start = headers.lastIndex { header in
       if case .success(let header) = header { return header.firstSequence <= covered + 1 }
       return false

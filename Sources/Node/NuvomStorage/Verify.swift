@@ -52,3 +52,21 @@ extension WALStorage {
       segments: walk.segments, torn: walk.torn, damage: walk.damage)
   }
 }
+
+extension WALStorage {
+  /// Gives a handler what the log in `directory` holds, as `open` would, without a lock and without changing anything: the newest snapshot and what is
+  /// behind it, or without any snapshot all batches after a sequence, 0 for those from the first on. Returns the sequence of the last.
+  ///
+  /// Throws a `StorageError` (`damaged` also if batches after `sequence` are not there any more), or what the handler throws; batches before the fault
+  /// were given then.
+  package static func read(_ directory: String, after sequence: UInt64? = nil, handler: any RecoveryHandler) throws
+    -> UInt64
+  {
+    var walk = try LogWalk(Directory(disk: SystemDisk(), path: directory))
+    try walk.run(handler, after: sequence)
+    if let damage = walk.damage {
+      throw StorageError(.damaged, damage.reason, path: damage.path, offset: damage.offset)
+    }
+    return walk.lastSequence
+  }
+}

@@ -244,6 +244,22 @@ package struct HistoryChecker {
     if found.count < Self.kept { found.append(Complaint(rule: rule, text: text)) }
   }
 
+  // MARK: What is known
+
+  /// The jobs that clients know of, in the order of their ids, without those whose acks they knew to be done before a time.
+  package func jobs(doneSince time: UInt64) -> [UInt64] {
+    var ids = Set(births.lazy.map(\.id).filter { $0 != 0 })
+    for delivery in deliveries { ids.insert(delivery.id) }
+    for settlement in settlements where settlement.kind == .ack && settlement.refusal == .none {
+      let operation = operations[settlement.operation]
+      if operation.verdict == .done, operation.answered < time { ids.remove(settlement.id) }
+    }
+    return ids.sorted()
+  }
+
+  /// The names of the schedules that clients have defined or heard of, each once.
+  package var schedules: [String] { scheduleNames }
+
   // MARK: The end
 
   /// What was broken, in an order that follows from the records alone: first what was seen while they were taken, then by tokens, by job, by schedule. At

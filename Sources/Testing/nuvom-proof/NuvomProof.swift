@@ -7,5 +7,9 @@ struct NuvomProof: AsyncParsableCommand {
     commandName: "nuvom-proof",
     abstract: "Tries a broker's promises on the real process: crashes, broken disks, hostile clients.",
     discussion: "Each part prints what it did and found; its exit status is 0 only if every promise held.",
-    subcommands: [DiskCommand.self, FullDiskCommand.self, ClockCommand.self, FailpointsCommand.self])
+    subcommands: [
+      DiskCommand.self, FullDiskCommand.self, ClockCommand.self, FailpointsCommand.self, CrashCommand.self,
+      PowerCutCommand.self,
+      ClientsCommand.self, CheckCommand.self,
+    ])
 }
