@@ -148,8 +148,8 @@ let package = Package(
       name: "nuvom-proof",
       dependencies: [
         "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
-        "NuvomStorage", "NuvomWAL", "NuvomModel",
-        "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "NuvomStorage", "NuvomWAL", "NuvomModel", "MessagePack", "PlantedBugs",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 

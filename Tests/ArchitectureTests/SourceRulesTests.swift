@@ -67,6 +67,9 @@ struct SourceRulesTests {
       folder: "Testing/NuvomHistory",
       forbidden: ["Nuvom*", "NIO*", "Foundation*", "Glibc", "Dispatch", "CPlatform", "BrokerProcess", "Testing"],
       reason: "who judges the broker shares no code with it, but for the codec, and runs wherever a history is"),
+    ImportRule(
+      folder: "Testing/BrokerProcess", forbidden: ["Nuvom*", "NIO*", "CFaults"],
+      reason: "who tries the real process says nothing but bytes to it"),
     ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
     ImportRule(
       folder: "Tools/NuvomDiscovery", forbidden: ["Nuvom*", "NIO*"],

@@ -335,13 +335,17 @@ public final class WALStorage: Storage, @unchecked Sendable {
   /// Bytes of batches that may still be written; see `Storage`.
   public func room(at time: LogTime) -> Int {
     let (rolls, written, rest) = line.withLock { ($0.rolls, $0.counters.bytesWritten, $0.rest) }
-    if let look, look.rolls == rolls, abs(time.bootMicroseconds - look.bootMicroseconds) < 1_000_000 {
+    // Others fill the disk, too: what is written meanwhile must not be much of what a segment has left for what was promised.
+    if let look, look.rolls == rolls, abs(time.bootMicroseconds - look.bootMicroseconds) < 1_000_000,
+      written - look.bytesWritten < options.segmentBytes / 8
+    {
       return max(0, look.room - (written - look.bytesWritten) - max(0, estimate - look.snapshotEstimate))
     }
     // A disk that cannot tell has no room to promise.
     let disk = (try? shelf.directory.free()) ?? 0
     let room = shelf.monitor.notify { state in
       state.isSpareRefused = false
+      state.isSpareNeeded = rest < options.segmentBytes / 2
       // Only whole segments can be made of what is free, and one of them all stays.
       let makeable = max(0, shelf.free(state, disk: disk) - state.reservedBytes) / options.segmentBytes
       let usable = options.segmentBytes - SegmentHeader.size - SegmentFile.sealRoom

@@ -624,11 +624,13 @@ extension Engine {
 
   /// Moves everything that runs on the boot clock to the new one (`now`), and starts all timers from the records.
   ///
-  /// The time between the last turn in the log and now is taken from the wall clock, and counts as none if that went back. Leases
-  /// run their full length again: nobody knows whether their workers could reach the broker.
+  /// The time between the last turn in the log and now is taken from the wall clock, and counts as none if that went back. If the boot clock did
+  /// not go back, the machine may have been up all the time: then it was no longer than that clock says, however far the wall clock was set.
+  /// Leases run their full length again: nobody knows whether their workers could reach the broker.
   private func applyResumed() {
     let last = scalars.pointee.previous
-    let away = max(0, now.wall - last.wall)
+    let passed = now.wall - last.wall
+    let away = max(0, now.boot >= last.boot ? min(passed, now.boot - last.boot) : passed)
     let shift = now.boot - (last.boot + away)
     bootTimers.rebase(now: now.boot)
     wallTimers.rebase(now: now.wall)

@@ -205,7 +205,9 @@ final class LoadProducer: LoadClient, @unchecked Sendable {
     for _ in 0..<size.jobsPerRequest {
       lastKey += 1
       keys.append(number << 32 | lastKey)
-      jobs.append(["task": "load", "payload": .binary(Self.payload(of: number << 32 | lastKey, size: size))])
+      jobs.append([
+        "queue": "load", "task": "load", "payload": .binary(Self.payload(of: number << 32 | lastKey, size: size)),
+      ])
     }
     lastRequest += 1
     let message: MessageValue = [0, .uint(lastRequest), "enqueue", ["jobs": .array(jobs)]]
@@ -286,7 +288,8 @@ final class LoadWorker: LoadClient, @unchecked Sendable {
     let acks = toAck.map { job -> MessageValue in ["id": .uint(job.id), "token": .uint(job.token)] }
     lastRequest += 1
     let message: MessageValue = [
-      0, .uint(lastRequest), "dequeue", ["max": 16, "wait_ms": 50, "lease_ms": 3_600_000, "ack": .array(acks)],
+      0, .uint(lastRequest), "dequeue",
+      ["queues": ["load"], "max": 16, "wait_ms": 50, "lease_ms": 3_600_000, "ack": .array(acks)],
     ]
     unanswered.append((lastRequest, RawConnection.frame((try? message.encoded()) ?? []), toAck.map(\.id)))
     toAck.removeAll()
