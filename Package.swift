@@ -80,6 +80,7 @@ let package = Package(
     .target(name: "CMessagePack", path: "Sources/C/CMessagePack"),
     .target(name: "CPlatform", path: "Sources/C/CPlatform"),
     .target(name: "CLinkedTasks", path: "Sources/C/CLinkedTasks"),
+    .systemLibrary(name: "CEpoll", path: "Sources/C/CEpoll"),
 
     // Core: pure. No clock, no file, no socket.
     module("Core", "PlantedBugs"),
@@ -142,7 +143,7 @@ let package = Package(
       name: "nuvom-proof",
       dependencies: [
         "BrokerProcess", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
-        "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "MessagePack", "PlantedBugs", "CEpoll", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 
