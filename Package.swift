@@ -80,6 +80,7 @@ let package = Package(
     .target(name: "CMessagePack", path: "Sources/C/CMessagePack"),
     .target(name: "CPlatform", path: "Sources/C/CPlatform"),
     .target(name: "CLinkedTasks", path: "Sources/C/CLinkedTasks"),
+    .systemLibrary(name: "CEpoll", path: "Sources/C/CEpoll"),
 
     // Core: pure. No clock, no file, no socket.
     module("Core", "PlantedBugs"),
@@ -147,7 +148,8 @@ let package = Package(
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
+        "BrokerProcess", "CFaults", "CEpoll", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine",
+        "NuvomBroker",
         "NuvomStorage", "NuvomWAL", "NuvomModel", "MessagePack", "PlantedBugs",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

@@ -10,6 +10,6 @@ struct NuvomProof: AsyncParsableCommand {
     subcommands: [
       DiskCommand.self, FullDiskCommand.self, ClockCommand.self, FailpointsCommand.self, CrashCommand.self,
       PowerCutCommand.self,
-      ClientsCommand.self, CheckCommand.self,
+      HostileCommand.self, OverloadCommand.self, ClientsCommand.self, AttackerCommand.self, CheckCommand.self,
     ])
 }
