@@ -175,7 +175,7 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "PlantedBugs", "MessagePack", "CPlatform", nio, logging,
+        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging,
         lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

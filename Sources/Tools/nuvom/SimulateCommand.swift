@@ -1,7 +1,6 @@
 import ArgumentParser
 import NuvomCommandLine
 import NuvomSimulation
-import PlantedBugs
 
 struct SimulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,18 +14,12 @@ struct SimulateCommand: AsyncParsableCommand {
   @Option(help: "The first seed.") var seed: UInt64 = 1
   @Option(help: "How many seeds, from the first on.") var seeds: Int = 1
   @Option(help: "Events in each run.") var steps: Int = 5_000
-  #if Proof
-    @Option(help: "An error to plant.") var bug: PlantedBug?
-  #endif
 
   func validate() throws {
     guard seeds > 0, steps > 0 else { throw ValidationError("--seeds and --steps are 1 at least.") }
   }
 
   func run() async throws {
-    #if Proof
-      PlantedBug.present = bug
-    #endif
     var total = SimulationReport()
     for number in 0..<seeds {
       let seed = seed &+ UInt64(number)
@@ -44,7 +37,3 @@ struct SimulateCommand: AsyncParsableCommand {
     try Output.write("\(total)\ndigest \(total.digest)\n", to: .standardOutput)
   }
 }
-
-#if Proof
-  extension PlantedBug: ExpressibleByArgument {}
-#endif

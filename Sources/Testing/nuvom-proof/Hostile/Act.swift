@@ -68,7 +68,8 @@ struct Act {
     say(counts)
     expect(counts["answers"] == limit, "\(limit) of the flood should have been greeted")
     expect(counts["open"] == limit, "\(limit) of the flood should have stayed")
-    expect(counts[Self.connectionLimitCode] == count - limit, "the other \(count - limit) should have been told why not")
+    expect(
+      counts[Self.connectionLimitCode] == count - limit, "the other \(count - limit) should have been told why not")
     expect(refusedLater["answers", default: 0] == 0, "somebody was greeted above the limit")
     expect(refusedLater[Self.connectionLimitCode, default: 0] > 0, "nobody was told of the limit later")
   }

@@ -34,7 +34,9 @@ final class Stage {
   func measureQuiet(_ windows: Int) { quiet += (0..<windows).map { _ in clients.measure(seconds: windowSeconds) } }
 
   /// Windows with it.
-  func measureAttacked(_ windows: Int) { attacked += (0..<windows).map { _ in clients.measure(seconds: windowSeconds) } }
+  func measureAttacked(_ windows: Int) {
+    attacked += (0..<windows).map { _ in clients.measure(seconds: windowSeconds) }
+  }
 
   /// The result of a request. An error in its place is thrown.
   @discardableResult

@@ -55,7 +55,7 @@ struct OverloadCommand: ParsableCommand {
     )
 
     // Until it is full nobody takes anything: twice the limit is offered.
-    let load = Load(port: broker.port, payloadBytes: payloadBytes)
+    let load = Flood(port: broker.port, payloadBytes: payloadBytes)
     for producer in 0..<producers { try load.addProducer(producer) }
     let until = monotonicMicroseconds() + 120_000_000
     var tally = load.look()
@@ -101,10 +101,12 @@ struct OverloadCommand: ParsableCommand {
       were accepted: p99 \(readable(microseconds: Latencies(enqueues).p99))
       """)
     findings.say(
-      "  \(name): resident at most \(readable(bytes: peak.bytes))\(scarce == .disk ? ", files at most \(readable(bytes: diskPeak))" : "")")
+      "  \(name): resident at most \(readable(bytes: peak.bytes))\(scarce == .disk ? ", files at most \(readable(bytes: diskPeak))" : "")"
+    )
 
     for problem in tally.problems { findings.fail("\(name): \(problem)") }
-    findings.expect(Set(tally.codes.keys) == [code], "\(name): refused with \(tally.codes.keys.sorted()) instead of \(code)")
+    findings.expect(
+      Set(tally.codes.keys) == [code], "\(name): refused with \(tally.codes.keys.sorted()) instead of \(code)")
     findings.expect(tally.accepted > fitting, "\(name): nothing was accepted when workers had made room")
     findings.expect(idleSeconds == 0, "\(name): in \(idleSeconds) s of \(Int(lasted)) no job was acked")
     if scarce == .memory {
@@ -123,7 +125,7 @@ struct OverloadCommand: ParsableCommand {
   }
 
   /// Every job that was acknowledged was delivered, once.
-  private func compare(_ tally: Load.Tally, _ name: String, _ findings: Findings) throws {
+  private func compare(_ tally: Flood.Tally, _ name: String, _ findings: Findings) throws {
     var missing = 0
     var unknown = 0
     for producer in 0..<producers {
@@ -133,7 +135,8 @@ struct OverloadCommand: ParsableCommand {
       unknown += delivered.subtracting(expected).count
     }
     findings.say(
-      "  \(name): \(tally.acked) delivered with their bytes; \(missing) missing, \(tally.deliveredTwice) twice, \(unknown) that nobody enqueued")
+      "  \(name): \(tally.acked) delivered with their bytes; \(missing) missing, \(tally.deliveredTwice) twice, \(unknown) that nobody enqueued"
+    )
     findings.expect(missing == 0, "\(name): \(missing) acknowledged jobs were not delivered")
     findings.expect(tally.deliveredTwice == 0, "\(name): \(tally.deliveredTwice) jobs were delivered twice")
     findings.expect(unknown == 0, "\(name): \(unknown) jobs were delivered that were refused")

@@ -4,7 +4,7 @@ import MessagePack
 import Synchronization
 
 /// Producers that offer more than fits, and workers that take less than they offer. What was acknowledged and what was delivered is compared in the end.
-final class Load: Sendable {
+final class Flood: Sendable {
   /// What the threads found, together.
   struct Tally {
     var enqueueTimes: [UInt32] = []
