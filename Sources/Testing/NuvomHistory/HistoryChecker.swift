@@ -163,7 +163,7 @@ package struct HistoryChecker {
   private mutating func take(_ answer: History.Answer, _ index: Int) {
     let operation = operations[index]
     for (place, birth) in operation.births.enumerated() { births[birth].id = answer.ids[place] }
-    for place in answer.duplicates where operation.births.indices.contains(operation.births.lowerBound + place) {
+    for place in answer.duplicates where operation.births.count > place {
       births[operation.births.lowerBound + place].isDuplicate = true
     }
     for place in refusedSettlements(answer, operation) {

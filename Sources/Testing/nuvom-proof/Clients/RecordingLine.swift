@@ -111,7 +111,7 @@ extension History.Answer {
   private mutating func take(_ result: MessageValue) {
     for part in result.list("results") { take(part) }
     ids += result.list("ids").map(\.number)
-    duplicates += result.list("duplicates").map { Int($0.number) }
+    duplicates += result.list("duplicates").map { Int(clamping: $0.number) }
     for refusal in result.list("refused") {
       guard let id = refusal["id"]?.number else { continue }
       refused.append(
@@ -125,7 +125,7 @@ extension History.Answer {
         id: job["id"]?.number ?? 0, token: job["token"]?.number ?? 0,
         attempt: UInt32(clamping: job["attempt"]?.number ?? 0),
         payload: History.digest(of: job["payload"]?.bytes ?? []),
-        leaseNanoseconds: (job["lease_ms"]?.number ?? 0) * 1_000_000)
+        leaseNanoseconds: min(job["lease_ms"]?.number ?? 0, 1 << 40) * 1_000_000)
       if let fire = job["schedule"] {
         delivery.fire = History.Fire(schedule: fire["name"]?.text ?? "", due: fire["due_at_ms"]?.number ?? 0)
       }
