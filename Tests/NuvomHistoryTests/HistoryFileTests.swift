@@ -103,8 +103,33 @@ func noHistory() throws {
     var bytes = good
     bytes[index] = 0xC1
     // Either it is refused, or read as other numbers, or as a shorter file: never a trap.
-    _ = try? read(bytes)
+    do { _ = try read(bytes).complaints() } catch is HistoryError {}
   }
+}
+
+@Test("The largest numbers are judged like all others")
+func largest() {
+  var story = Story()
+  story.enqueue("a", id: .max) { job in
+    job.uniqueKey = 1
+    job.uniqueNanoseconds = .max
+    job.delayNanoseconds = .max
+  }
+  story.enqueue("b", id: 1) { job in
+    job.uniqueKey = 1
+    job.uniqueNanoseconds = .max
+  }
+  var operation = History.Operation()
+  operation.settlements = [History.Settlement(.extend, id: 1, token: .max, nanoseconds: .max)]
+  story.note("w", .sent(request: .max, operation))
+  let delivery = History.Delivery(id: 1, token: .max, attempt: .max, payload: 1, leaseNanoseconds: .max)
+  var answer = History.Answer()
+  answer.deliveries = [delivery, delivery]
+  answer.duplicates = [.max]
+  story.note("w", .answered(request: .max, answer))
+  story.seeSchedule("s", last: .max, fired: .max)
+  let rules = Set(story.complaints.map(\.rule))
+  #expect(rules.isSuperset(of: [.tokens, .payload, .unique]), "\(story.complaints)")
 }
 
 @Test("A checker says the same of the same records, whatever the clients' order")

@@ -34,6 +34,28 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
   }
 
   @Test(
+    "A log is read from its snapshot, from its first batch, or from any other, without being opened; what is gone is missed"
+  )
+  func readAfter() throws {
+    func read(_ directory: LogDirectory, after sequence: UInt64?) throws -> (last: UInt64, recovered: Recovered) {
+      let recovered = Recovered()
+      return (try WALStorage.read(directory.path, after: sequence, handler: recovered), recovered)
+    }
+    let directory = try LogDirectory()
+    let log = try OpenLog(directory)
+    for index in 1...5 { log.commit("\(index) " + big) }
+    let whole = try read(directory, after: 0)
+    #expect(whole.last == 6 && whole.recovered.batches == (1...5).map { "\($0) " + big })
+    _ = try log.snapshot(["chunk"]).get()
+    log.commit("after")
+    let fromSnapshot = try read(directory, after: nil)
+    #expect(fromSnapshot.recovered.snapshot == 6 && fromSnapshot.recovered.batches == ["after"])
+    let behind = try read(directory, after: 6)
+    #expect(behind.last == 7 && behind.recovered.snapshot == nil && behind.recovered.batches == ["after"])
+    #expect(throws: StorageError.self) { try read(directory, after: 0) }
+  }
+
+  @Test(
     "A snapshot frees no segment with a batch that it does not have, wherever it lies in the segment", arguments: 0...8)
   func batchesDuringSnapshot(before: Int) throws {
     let directory = try LogDirectory()

@@ -65,7 +65,7 @@ package struct HistoryChecker {
         return complain(.protocolOrder, "\(name(record.client)) was answered request \(request), which it never sent")
       }
       noteAnswered(index, answer, at)
-    case .greeted(let asked, let highest): noteGreeted(record.client, asked, highest)
+    case .greeted(_, let highest): noteGreeted(record.client, highest)
     case .saw(let asked, let id, let job):
       looks.append(Look(id: id, asked: asked, at: at, job: job, listing: -1))
     case .listed(let asked, let jobs):
@@ -163,7 +163,7 @@ package struct HistoryChecker {
   private mutating func take(_ answer: History.Answer, _ index: Int) {
     let operation = operations[index]
     for (place, birth) in operation.births.enumerated() { births[birth].id = answer.ids[place] }
-    for place in answer.duplicates where operation.births.indices.contains(operation.births.lowerBound + place) {
+    for place in answer.duplicates where operation.births.count > place {
       births[operation.births.lowerBound + place].isDuplicate = true
     }
     for place in refusedSettlements(answer, operation) {
@@ -211,7 +211,7 @@ package struct HistoryChecker {
     return !zip(operation.triggers, triggered).contains { triggers[$0].id != $1 }
   }
 
-  private mutating func noteGreeted(_ client: UInt32, _ asked: UInt64, _ highest: UInt64) {
+  private mutating func noteGreeted(_ client: UInt32, _ highest: UInt64) {
     let track = clients[Int(client)]
     if highest < track.highestDone {
       complain(.remembered, "\(track.name): request \(track.highestDone) was answered, \(highest) is the highest known")

@@ -115,7 +115,7 @@ extension HistoryChecker {
       let operation = operations[birth.operation]
       checkPayloads(facts) { $0 == birth.job.payload }
       if let first = deliveries[facts.deliveries].min(by: { $0.received < $1.received }),
-        first.received + clockSlack < operation.sent + birth.job.delayNanoseconds
+        first.received.plus(clockSlack) < operation.sent.plus(birth.job.delayNanoseconds)
       {
         complain(.early, "job \(hex(id)) came before its delay was over, or before it was enqueued")
       }
@@ -206,7 +206,7 @@ extension HistoryChecker {
       let verdict = verdict(settlement.operation)
       guard verdict.isPossible else { continue }
       // A dead letter that is replayed is ready at once.
-      let freed = settlement.sent + (isReplayed ? 0 : settlement.nanoseconds)
+      let freed = settlement.sent.plus(isReplayed ? 0 : settlement.nanoseconds)
       isSettled = true
       if verdict == .done {
         end = freed
@@ -217,7 +217,7 @@ extension HistoryChecker {
       end = min(end, freed)
       if settlement.kind == .release { fewest = 0 }
     }
-    if later.received + clockSlack < end {
+    if later.received.plus(clockSlack) < end {
       let passed = later.received > earlier.asked ? (later.received - earlier.asked) / 1_000_000 : 0
       complain(
         isSettled ? .early : .lease,
@@ -225,14 +225,14 @@ extension HistoryChecker {
       )
     }
     // Deliveries that nobody received may lie between; each has a token.
-    let between = later.token - min(later.token, earlier.token + 1)
+    let between = later.token - min(later.token, earlier.token.plus(1))
     let attempt = UInt64(earlier.attempt)
     if UInt64(later.attempt) < min(attempt + fewest, 65_535) {
       complain(
         .attempts,
         "job \(hex(facts.id)) came as attempt \(earlier.attempt) under token \(earlier.token), and as \(later.attempt) under \(later.token)"
       )
-    } else if UInt64(later.attempt) > attempt + most + between {
+    } else if UInt64(later.attempt) > (attempt + most).plus(between) {
       complain(
         .attempts,
         "job \(hex(facts.id)) rose from attempt \(earlier.attempt) under token \(earlier.token) to \(later.attempt) under \(later.token)"
@@ -242,12 +242,12 @@ extension HistoryChecker {
 
   /// Until when a lease lasts at least, if nothing settles it.
   private func surelyHeld(_ delivery: DeliveryTrack, _ facts: JobFacts) -> UInt64 {
-    var end = delivery.asked + delivery.lease
+    var end = delivery.asked.plus(delivery.lease)
     var answered: UInt64 = 0
     for settlement in settlements[facts.settlements] where settlement.token == delivery.token {
       let operation = operations[settlement.operation]
       guard settlement.kind == .extend, settlement.refusal == .none, operation.verdict.isPossible else { continue }
-      let extended = settlement.sent + settlement.nanoseconds
+      let extended = settlement.sent.plus(settlement.nanoseconds)
       // Which of two that were under way together came last is not known.
       let isAfterAll = operation.verdict == .done && answered <= settlement.sent
       end = isAfterAll ? extended : min(end, extended)
@@ -322,7 +322,7 @@ extension HistoryChecker {
       other.token == settlement.token && other.kind != .extend && other.refusal == .none
         && other.operation != settlement.operation && verdict(other.operation).isPossible
     }
-    if !isSettled, operation.answered + clockSlack < surelyHeld(delivery, facts) {
+    if !isSettled, operation.answered.plus(clockSlack) < surelyHeld(delivery, facts) {
       complain(
         .refusedInTime,
         "job \(hex(facts.id)): \(settlement.kind) with token \(settlement.token) was refused under its lease")

@@ -52,7 +52,7 @@ extension HistoryChecker {
       complain(.fireGap, "\(name) has missed \(track.seen.missed) fires")
     }
     if !track.seen.isDrained || definition.cancelsPrevious { return }
-    if before.count != Int(track.seen.fired) {
+    if UInt64(before.count) != track.seen.fired {
       complain(.fireGap, "\(name) has fired \(track.seen.fired) times, and \(before.count) of its jobs came")
     }
     if !definition.firesAll { return }

@@ -11,6 +11,14 @@ struct ClientTrack {
   init(name: String) { self.name = name }
 }
 
+extension UInt64 {
+  /// The sum, or the largest number: what a history says may be anything.
+  func plus(_ other: UInt64) -> UInt64 {
+    let (sum, isOver) = addingReportingOverflow(other)
+    return isOver ? .max : sum
+  }
+}
+
 struct Span {
   let asked: UInt64
   let at: UInt64

@@ -37,7 +37,7 @@ extension HistoryChecker {
       if let last {
         let before = operations[last.operation]
         if before.answered <= operation.sent,
-          operation.answered + clockSlack < before.sent + last.job.uniqueNanoseconds
+          operation.answered.plus(clockSlack) < before.sent.plus(last.job.uniqueNanoseconds)
         {
           complain(.unique, "a unique key has enqueued jobs \(hex(last.id)) and \(hex(birth.id)) in one window")
         }

@@ -24,32 +24,38 @@ struct CrashCommand: ParsableCommand {
   func run() throws {
     let findings = Findings(of: "crash")
     findings.say("seed \(seed), \(rounds) kills")
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("nuvom-crash-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer {
-      if keep { findings.say("kept: \(folder.path)") } else { try? FileManager.default.removeItem(at: folder) }
-    }
-    do {
-      try kill(in: folder, findings)
-    } catch {
-      findings.fail("\(error)")
+    var left = max(1, rounds)
+    var story: UInt64 = 0
+    while left > 0 {
+      let kills = min(left, Self.killsOfAStory)
+      do { try tell(story: seed &+ story, kills, findings) } catch { findings.fail("seed \(seed &+ story): \(error)") }
+      left -= kills
+      story += 1
     }
     try findings.close()
   }
 
-  private func kill(in folder: URL, _ findings: Findings) throws {
+  /// Kills on the same data: so that the clients' records have room in memory when they are judged. The next story begins on an empty disk, with the
+  /// next seed.
+  private static let killsOfAStory = 100
+
+  private func tell(story seed: UInt64, _ kills: Int, _ findings: Findings) throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("nuvom-crash-\(UUID().uuidString)")
     let home = folder.appendingPathComponent("broker")
     try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
+    defer {
+      if keep { findings.say("kept: \(folder.path)") } else { try? FileManager.default.removeItem(at: folder) }
+    }
     let broker = BrokerProcess(in: home, options: ["--fsync", "always", "--log-level", "warning"])
     try broker.start()
     let clients = try ClientsProcess(port: broker.port, folder: folder, seed: seed)
     var story = try KillStory(broker: broker, clients: clients, numbers: SeededNumbers(seed: seed), longest: longest)
-    for round in 1...max(1, rounds) { try story.kill(round, findings) }
+    for round in 1...kills { try story.kill(round, findings) }
     findings.say(
-      "\(rounds) kills after \(clients.said.answers) answers: \(story.killsAmidSnapshots) while a snapshot was being written, \(story.comparisonsWithSnapshot) recovered with a snapshot"
+      "\(kills) kills after \(clients.said.answers) answers: \(story.killsAmidSnapshots) while a snapshot was being written; before \(story.killsAmidStarts) starts another was killed on its way"
     )
     findings.say(
-      "\(rounds) states recovered are those of a replay: of one from the first event \(story.comparisonsFromFirstEvent) times, else of one from an older snapshot"
+      "\(kills) states recovered, \(story.comparisonsWithSnapshot) of them with a snapshot, are those of a replay: of one from the first event \(story.comparisonsFromFirstEvent) times, else of one from an older snapshot"
     )
     findings.say("longest start after a kill: \(story.longestStart / 1_000_000) ms")
     try clients.finish()
@@ -57,9 +63,9 @@ struct CrashCommand: ParsableCommand {
     history.tell(findings)
     // The story was one: else nothing was tried.
     findings.expect(
-      history.checker.deliveryCount > 20 * rounds && history.checker.fireDeliveryCount > rounds,
+      history.checker.deliveryCount > 20 * kills && history.checker.fireDeliveryCount > kills,
       "too little was done between the kills")
-    findings.expect(rounds < 10 || story.comparisonsWithSnapshot > 0, "no snapshot was written")
+    findings.expect(kills < 10 || story.comparisonsWithSnapshot > 0, "no snapshot was written")
   }
 }
 
@@ -71,6 +77,7 @@ private struct KillStory {
   let longest: Int
   private let replay: IndependentReplay
   private(set) var killsAmidSnapshots = 0
+  private(set) var killsAmidStarts = 0
   private(set) var comparisonsWithSnapshot = 0
   private(set) var comparisonsFromFirstEvent = 0
   private(set) var longestStart: UInt64 = 0
@@ -105,9 +112,24 @@ private struct KillStory {
       findings.fail(
         "round \(round): the two ways to read the log up to batch \(comparison.position) do not agree: \(line)")
     }
+    if round % 5 == 0 { try killAmidStart() }
     let start = monotonicTime()
     try broker.start()
     longestStart = max(longestStart, monotonicTime() - start)
+  }
+
+  /// Kills one that has hardly begun to read the log, or to write what it goes on with.
+  private mutating func killAmidStart() throws {
+    let pipe = try FileDescriptor.pipe()
+    let starting = try SpawnedProcess(
+      SpawnedProcess.program("nuvom", variable: "NUVOM_BINARY"),
+      ["broker", "--listen", "127.0.0.1:0", "--data", broker.data.path, "--log-level", "warning"], output: pipe.writing,
+      errors: broker.folder.appendingPathComponent("standard-error.txt"))
+    usleep(UInt32(numbers.below(100_000)))
+    starting.kill()
+    killsAmidStarts += 1
+    // It may have written, and nobody has seen it: the next comparison tells.
+    replay.hold()
   }
 
   /// Replays what is written until the condition holds, or for so long.
