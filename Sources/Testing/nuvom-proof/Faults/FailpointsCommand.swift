@@ -92,7 +92,7 @@ struct FailpointsCommand: ParsableCommand {
         return Outcome(point: "\(point)", problems: ["\(error)"])
       }
     }
-    report(outcomes, findings)
+    if !outcomes.isEmpty { report(outcomes, findings) }
     try findings.close()
   }
 

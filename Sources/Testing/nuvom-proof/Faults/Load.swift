@@ -194,7 +194,7 @@ final class LoadProducer: LoadClient, @unchecked Sendable {
 
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
-    try connection.hello(clientID: "producer-\(number)")
+    try connection.hello(clientID: "load-producer-\(number)")
     for request in unanswered { connection.send(request.frame) }
     return connection
   }
@@ -279,7 +279,7 @@ final class LoadWorker: LoadClient, @unchecked Sendable {
 
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
-    try connection.hello(clientID: "worker-\(number)")
+    try connection.hello(clientID: "load-worker-\(number)")
     for request in unanswered { connection.send(request.frame) }
     return connection
   }
