@@ -61,7 +61,7 @@ struct FailpointsCommand: ParsableCommand {
 
   /// Those of a start, on a log that a kill has left.
   private static let startPoints = [
-    FailPoint("start-after-create", .firstSegment, .create, .after),
+    FailPoint("start-before-write", .firstSegment, .write, .before),
     FailPoint("start-half-write", .firstSegment, .write, .half),
     FailPoint("start-before-sync", .firstSegment, .sync, .before),
     FailPoint("start-after-sync", .firstSegment, .sync, .after),
@@ -92,7 +92,7 @@ struct FailpointsCommand: ParsableCommand {
         return Outcome(point: "\(point)", problems: ["\(error)"])
       }
     }
-    report(outcomes, findings)
+    if !outcomes.isEmpty { report(outcomes, findings) }
     try findings.close()
   }
 
