@@ -63,6 +63,9 @@ struct SourceRulesTests {
       folder: "Testing/NuvomTestKit",
       forbidden: ["NIO*", "NuvomServer", "Foundation*", "Glibc", "CPlatform", "ArgumentParser", "Testing", "XCTest"],
       reason: "a test's broker has no socket and no disk, and knows no test framework"),
+    ImportRule(
+      folder: "Testing/nuvom-proof", forbidden: ["NIO*", "NuvomServer", "NuvomClient"],
+      reason: "what is tried on the real process speaks to it over sockets of its own, also wrongly"),
     ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
     ImportRule(
       folder: "Tools/NuvomDiscovery", forbidden: ["Nuvom*", "NIO*"],

@@ -107,7 +107,8 @@ struct HostileCommand: ParsableCommand {
     findings.expect(
       ratio <= p99Ratio || attacked <= p99FloorMs * 1_000,
       "\(scene.rawValue): p99 of active clients is \(tenths(ratio)) times the quiet one")
-    findings.expect(stage.broker.isRunning, "\(scene.rawValue): the broker has ended: \(stage.broker.log.suffix(2_000))")
+    findings.expect(
+      stage.broker.isRunning, "\(scene.rawValue): the broker has ended: \(stage.broker.log.suffix(2_000))")
   }
 
   /// As many files as the system allows; that number.
