@@ -24,6 +24,7 @@ func tests(
 }
 
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -205,6 +206,9 @@ let package = Package(
     tests(
       "NuvomBrokerTests",
       ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"]),
+    tests(
+      "NuvomServerTests",
+      ["NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomModel", "MessagePack", nio, nioEmbedded, logging]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests(
       "NuvomClientTests",

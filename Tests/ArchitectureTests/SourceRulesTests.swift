@@ -70,6 +70,14 @@ struct SourceRulesTests {
     ImportRule(
       folder: "Testing/BrokerProcess", forbidden: ["Nuvom*", "NIO*", "CFaults"],
       reason: "who tries the real process says nothing but bytes to it"),
+    ImportRule(
+      folder: "Testing/nuvom-proof", forbidden: ["NIO*", "NuvomServer", "NuvomClient"],
+      reason: "what is tried on the real process speaks to it over sockets of its own, also wrongly"),
+    ImportRule(
+      folder: "Testing/NuvomSimulation",
+      forbidden: ["NIO*", "NuvomServer", "Foundation*", "Glibc", "Dispatch", "CPlatform", "BrokerProcess"],
+      reason: "a simulated world has nothing of the real one"),
+    ImportRule(folder: "Core/PlantedBugs", forbidden: ["*"], reason: "a planted bug is a word"),
     ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
     ImportRule(
       folder: "Tools/NuvomDiscovery", forbidden: ["Nuvom*", "NIO*"],

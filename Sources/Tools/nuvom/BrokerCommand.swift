@@ -19,7 +19,7 @@ struct BrokerCommand: AsyncParsableCommand {
 
   func run() async throws {
     let settings = try await Settings(flags: options.flags)
-    let configuration = try ServerConfiguration(settings)
+    var configuration = try ServerConfiguration(settings)
     let level = try settings[.logLevel].read(Logger.Level.read)
     ProcessLimits.prepare()
     let openFiles = ProcessLimits.raiseOpenFiles()
@@ -29,11 +29,13 @@ struct BrokerCommand: AsyncParsableCommand {
       return handler
     }
     let logger = Logger(label: "nuvom")
-    // The log's files, the event loop and standard streams need some, too.
-    if openFiles < configuration.connectionLimit + 64 {
+    let wanted = configuration.connectionLimit
+    if configuration.fitConnections(intoFiles: openFiles) {
       logger.warning(
-        "the system allows fewer open files than --max-connections needs; raise the hard limit (ulimit -Hn, LimitNOFILE)",
-        metadata: ["allowed": "\(openFiles)", "max-connections": "\(configuration.connectionLimit)"])
+        "the system allows fewer open files than --max-connections needs, so fewer connections are taken; raise the hard limit (ulimit -Hn, LimitNOFILE)",
+        metadata: [
+          "open-files": "\(openFiles)", "max-connections": "\(wanted)", "taken": "\(configuration.connectionLimit)",
+        ])
     }
     let server = NuvomServer(configuration: configuration, logger: logger) { host, port in
       let address = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"

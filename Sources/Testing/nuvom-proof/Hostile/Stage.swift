@@ -33,6 +33,15 @@ final class Stage {
   /// Windows without an attack.
   func measureQuiet(_ windows: Int) { quiet += (0..<windows).map { _ in clients.measure(seconds: windowSeconds) } }
 
+  /// Waits until a second is as good as a quiet one; how many were not.
+  func waitForCalm(seconds: Int) -> Int {
+    let limit = 2 * median(quiet.map(\.p99))
+    return (0..<seconds).first { _ in
+      let window = clients.measure(seconds: 1)
+      return window.count > 0 && window.p99 <= limit
+    } ?? seconds
+  }
+
   /// Windows with it.
   func measureAttacked(_ windows: Int) {
     attacked += (0..<windows).map { _ in clients.measure(seconds: windowSeconds) }
