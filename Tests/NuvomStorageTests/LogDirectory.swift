@@ -48,6 +48,7 @@ final class Recovered: RecoveryHandler {
   var batches: [String] = []
 
   func snapshotBegins(_ header: SnapshotHeader) { (snapshot, chunks, batches) = (header.sequence, [], []) }
+  func snapshotRejected() { (snapshot, chunks, batches) = (nil, [], []) }
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) {
     chunks.append("\(kind): \(String(decoding: body, as: UTF8.self))")
   }

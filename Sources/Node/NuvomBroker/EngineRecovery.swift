@@ -29,6 +29,12 @@ public final class EngineRecovery: RecoveryHandler {
     isInSnapshot = true
   }
 
+  /// Begins anew.
+  public func snapshotRejected() {
+    engine = Engine(configuration, now: now)
+    isInSnapshot = false
+  }
+
   /// The engine, when the storage is open: everything was read.
   public func finished() throws -> Engine {
     try checkSnapshot()

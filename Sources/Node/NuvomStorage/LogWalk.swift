@@ -4,6 +4,8 @@ import NuvomWAL
 public protocol RecoveryHandler: AnyObject {
   /// A snapshot begins: whatever was taken before is void. Called at most once for each snapshot file tried, newest first.
   func snapshotBegins(_ header: SnapshotHeader) throws
+  /// The snapshot that began is not usable: whatever was taken is void. Another one begins, or batches follow from the log's very first on.
+  func snapshotRejected()
   /// The next chunk of the snapshot; `body` is valid during the call.
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) throws
   /// The next batch of events after the snapshot; sequences rise, with gaps where the log marked its own openings and seals.
@@ -82,6 +84,7 @@ struct LogWalk {
         break
       } catch let problem as SnapshotProblem {
         if case .header(.newer(let version)) = problem { throw newer(version, file.path) }
+        handler?.snapshotRejected()
         rejectedSnapshots.append(RejectedSnapshot(path: file.path, problem: problem))
       }
     }

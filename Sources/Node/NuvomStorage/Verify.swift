@@ -36,10 +36,13 @@ extension WALStorage {
   /// Reads the log in `directory` and judges it as `open` would, without a lock and without changing anything.
   ///
   /// Throws a `StorageError` when the directory or a file cannot be read (`notWritable`, `inputOutput`) or is of a newer format version.
-  public static func verify(_ directory: String) throws -> VerifyReport {
+  public static func verify(_ directory: String) throws -> VerifyReport { try verify(directory, giving: nil) }
+
+  /// The same, giving what is read to a handler, as `open` does.
+  package static func verify(_ directory: String, giving handler: (any RecoveryHandler)?) throws -> VerifyReport {
     let isInUse = DirectoryLock.isHeld(directory)
     var walk = try LogWalk(directory)
-    try walk.run(nil)
+    try walk.run(handler)
     let status: VerifyReport.Status
     switch (walk.damage, walk.torn) {
     case (.some, _): status = .damaged
