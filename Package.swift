@@ -49,7 +49,7 @@ let package = Package(
     .library(name: "NuvomWorkerCommand", targets: ["NuvomWorkerCommand"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
     .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
-    // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
+    // For this repository's own benchmarks and fuzzing (Benchmarks/Package.swift, Tests/Fuzzing/Package.swift). No promise: it changes with the code, without notice.
     .library(
       name: "_NuvomCore",
       targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL"]),
@@ -142,7 +142,7 @@ let package = Package(
       name: "nuvom-proof",
       dependencies: [
         "BrokerProcess", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
-        "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "NuvomWAL", "NuvomSchedule", "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 
