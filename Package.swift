@@ -165,7 +165,8 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
+        "NuvomCommandLine", "NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomClient", "NuvomTasks", "NuvomWorker",
+        "NuvomStorage", "NuvomDiscovery",
         "NuvomModel", "NuvomSchedule", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -148,6 +148,13 @@ enum Directory {
     guard Glibc.rename(old, new) == 0 else { throw StorageError(call: "rename", path: old, errno: errno) }
   }
 
+  /// Gives a file another name beside the one that it has. One of the name that is there already is no error.
+  static func link(_ path: String, as name: String) throws(StorageError) {
+    guard Glibc.link(path, name) == 0 || errno == EEXIST else {
+      throw StorageError(call: "link", path: path, errno: errno)
+    }
+  }
+
   /// Removes a file; one that is not there is no error.
   static func remove(_ path: String) throws(StorageError) {
     guard unlink(path) == 0 || errno == ENOENT else { throw StorageError(call: "unlink", path: path, errno: errno) }

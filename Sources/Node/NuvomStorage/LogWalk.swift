@@ -53,7 +53,7 @@ public struct RejectedSnapshot: Sendable, Equatable {
 /// Reads a log from its newest usable snapshot to its end and judges it. Changes nothing on disk.
 struct LogWalk {
   let directory: String
-  let files: LogFiles
+  var files: LogFiles
   private let buffer = ReadBuffer()
 
   private(set) var snapshot: (header: SnapshotHeader, info: SnapshotInfo)?

@@ -12,14 +12,16 @@ struct BrokerCommand: AsyncParsableCommand {
     commandName: "broker", abstract: "Run a broker until SIGTERM or SIGINT.",
     discussion: """
       Prints "nuvom: listening on HOST:PORT" when it serves; logs to standard error. On SIGTERM it takes no more connections, lets \
-      replies out, closes its log and exits with 0. If its disk fails it says so and exits at once: what it had acknowledged is safe.
+      replies out, closes its log and exits with 0. If its disk fails it says so and exits at once: what it had acknowledged is safe. \
+      A log that is damaged is refused with its place: `nuvom wal verify` tells what is lost, --recover goes on without it.
       """)
 
   @OptionGroup var options: BrokerOptions
 
   func run() async throws {
     let settings = try await Settings(flags: options.flags)
-    let configuration = try ServerConfiguration(settings)
+    var configuration = try ServerConfiguration(settings)
+    configuration.isRecovering = options.recover
     let level = try settings[.logLevel].read(Logger.Level.read)
     ProcessLimits.prepare()
     let openFiles = ProcessLimits.raiseOpenFiles()
