@@ -195,7 +195,8 @@ let package = Package(
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomSchedule", "NuvomWAL"]),
     tests(
       "NuvomBrokerTests",
-      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"]),
+      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"],
+      exclude: ["golden"]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests(
       "NuvomClientTests",

@@ -71,6 +71,12 @@ public final class EngineRecovery: SalvageHandler {
   public func batch(_ batch: Batch) throws {
     try checkSnapshot()
     if !engine.replay(batch.body) {
+      if let tag = Engine.unknownTag(in: batch.body) {
+        throw Inconsistency(
+          description:
+            "batch \(batch.header.sequence) of the log holds an event of kind \(tag), which this version does not know; use the version that wrote it"
+        )
+      }
       throw Inconsistency(
         description:
           "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this"

@@ -3,6 +3,7 @@ import ArgumentParser
 import Glibc
 import Logging
 import NIOCore
+import NuvomBroker
 import NuvomServer
 import NuvomStorage
 import ServiceLifecycle
@@ -50,6 +51,8 @@ struct BrokerCommand: AsyncParsableCommand {
       try await group.run()
     } catch let error as StorageError {
       throw error
+    } catch let error as EngineRecovery.Inconsistency {
+      throw Failure(.damaged, error.description)
     } catch let error as ZoneError {
       throw Failure(.configuration, error.description)
     } catch let error as IOError {

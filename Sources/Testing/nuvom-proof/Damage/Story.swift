@@ -70,6 +70,11 @@ final class Story {
     try close(sealing: sealing)
     time = Time(boot: time.boot + awaySeconds * 1_000_000, wall: time.wall + awaySeconds * 1_000_000)
     (engine, storage) = try Self.open(directory, options, time)
+    // As when a part of the log had been lost, since that is an event, too.
+    if let events = engine.salvage(LostEvents(), unreadableBytes: 40) {
+      events.withUnsafeBytes { buffer.append($0) }
+      submit(events)
+    }
     start()
   }
 
@@ -95,14 +100,19 @@ final class Story {
     _ = engine.compactOnce()
     if engine.eventBytes.count > 0 {
       buffer.append(engine.eventBytes)
-      guard case .finished(.done(let sequence)) = storage.submit(&buffer, at: LogTime(time), isBusy: false) else {
-        preconditionFailure("a commit on an empty disk is done at once")
-      }
-      batches.append((sequence, Array(engine.eventBytes)))
+      submit(Array(engine.eventBytes))
     }
     engine.clearEvents()
     for delivery in outcome.deliveries { tokens[delivery.id] = delivery.token }
     outcome.removeAll()
+  }
+
+  /// Commits what is in the buffer.
+  private func submit(_ events: [UInt8]) {
+    guard case .finished(.done(let sequence)) = storage.submit(&buffer, at: LogTime(time), isBusy: false) else {
+      preconditionFailure("a commit on an empty disk is done at once")
+    }
+    batches.append((sequence, events))
   }
 
   /// Says a request; gives the ids that the answer names, those of deliveries included.
@@ -339,6 +349,10 @@ final class Story {
     }
     say(.cancel) { $0.ids = ids }
   }
+
+  /// What the engine knows, in words.
+  var stateLines: [String] { engine.stateLines() }
+  var digest: UInt64 { engine.digest() }
 
   /// Enqueues a small job, which stays.
   func tellJob(_ payload: String) { say(.enqueue) { $0.jobs = [job(payload)] } }
