@@ -131,18 +131,22 @@ let package = Package(
 
     // Testing, of Nuvom itself: the proof (docs/testing.md).
     module("Testing", "BrokerProcess", ["MessagePack"]),
+    module("Testing", "SeededNumbers"),
+    // `preload` is a library of its own, which scripts/faults-library builds: linked in, it would stand before this program's own calls.
+    .target(name: "CFaults", path: "Sources/Testing/CFaults", exclude: ["preload"]),
     module("Testing", "NuvomHistory", ["MessagePack"]),
     module(
       "Testing", "NuvomSimulation",
       [
-        "NuvomHistory", "NuvomConnection", "NuvomModel", "NuvomSchedule", "MessagePack", "NuvomWire", "NuvomEngine",
-        "NuvomWAL", "NuvomStorage", "NuvomBroker", "PlantedBugs",
+        "SeededNumbers", "NuvomHistory", "NuvomConnection", "NuvomModel", "NuvomSchedule", "MessagePack", "NuvomWire",
+        "NuvomEngine", "NuvomWAL", "NuvomStorage", "NuvomBroker", "PlantedBugs",
       ]),
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker", "NuvomStorage", "NuvomModel",
-        "NuvomWAL", "NuvomSchedule", "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
+        "NuvomStorage", "NuvomModel", "NuvomWAL", "NuvomSchedule", "MessagePack", "PlantedBugs",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 
@@ -166,8 +170,8 @@ let package = Package(
       name: "nuvom",
       dependencies: [
         "NuvomCommandLine", "NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomClient", "NuvomTasks", "NuvomWorker",
-        "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomStorage", "NuvomDiscovery", "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform",
+        nio, logging, lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -229,8 +233,8 @@ let package = Package(
         "NuvomWorker", logging,
       ]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
-    .target(name: "SeededNumbers", path: "Tests/SeededNumbers", swiftSettings: strict),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
+    tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
     tests("CrashTests", ["BrokerProcess", "MessagePack"]),
     .executableTarget(
       name: "CrashWorker", dependencies: ["NuvomWorker", logging], path: "Tests/CrashWorker", swiftSettings: strict),

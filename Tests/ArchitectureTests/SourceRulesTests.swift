@@ -63,6 +63,10 @@ struct SourceRulesTests {
       folder: "Testing/NuvomTestKit",
       forbidden: ["NIO*", "NuvomServer", "Foundation*", "Glibc", "CPlatform", "ArgumentParser", "Testing", "XCTest"],
       reason: "a test's broker has no socket and no disk, and knows no test framework"),
+    ImportRule(
+      folder: "Testing/NuvomHistory",
+      forbidden: ["Nuvom*", "NIO*", "Foundation*", "Glibc", "Dispatch", "CPlatform", "BrokerProcess", "Testing"],
+      reason: "who judges the broker shares no code with it, but for the codec, and runs wherever a history is"),
     ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
     ImportRule(
       folder: "Tools/NuvomDiscovery", forbidden: ["Nuvom*", "NIO*"],

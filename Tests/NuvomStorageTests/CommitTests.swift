@@ -109,8 +109,9 @@ import Testing
     do {
       let log = try OpenLog(directory) { $0.placement = placement }
       #expect(log.commit("good") == .done(2))
-      let broken = try File.open(device, .write)
-      #expect(dup2(broken.descriptor, log.storage.line.withLock { $0.file }.descriptor) >= 0)
+      let broken = try SystemFile.open(device, .write)
+      let present = try #require(log.storage.line.withLock { $0.file } as? SystemFile)
+      #expect(dup2(broken.descriptor, present.descriptor) >= 0)
       for _ in 0..<2 {
         guard case .failed = log.commit("bad") else {
           Issue.record("a failed commit was acknowledged")
@@ -131,8 +132,9 @@ import Testing
   func failedIntervalSync() throws {
     let directory = try LogDirectory()
     let log = try OpenLog(directory) { $0.sync = .interval(milliseconds: 1) }
-    let broken = try File.open("/dev/null", .write)
-    #expect(dup2(broken.descriptor, log.storage.line.withLock { $0.file }.descriptor) >= 0)
+    let broken = try SystemFile.open("/dev/null", .write)
+    let present = try #require(log.storage.line.withLock { $0.file } as? SystemFile)
+    #expect(dup2(broken.descriptor, present.descriptor) >= 0)
     #expect(log.commit("written, never synced") == .done(2))
     guard case .failed(let error) = log.results.take() else {
       Issue.record("the failure was not told")
@@ -148,7 +150,7 @@ import Testing
     log.commit("one")
     let syncs = log.storage.line.wait {
       $0.counters.syncs > 0
-        ? .take($0.counters.syncs) : .waitUntil(microseconds: monotonicMicroseconds() + 1000)
+        ? .take($0.counters.syncs) : .waitUntil(microseconds: systemMonotonicMicroseconds() + 1000)
     }
     #expect(syncs == 1)
   }

@@ -50,7 +50,7 @@ import Testing
     try directory.write([UInt8](repeating: 0xA5, count: segment), to: "old.spare")
     let header = SegmentHeader(logID: 1, partition: 0, segment: 1, firstSequence: 1)
     _ = try Spare(path: "\(directory.path)/old.spare", bytes: segment).become(
-      header, for: .synced, in: directory.path)
+      header, for: .synced, in: Directory(disk: SystemDisk(), path: directory.path))
     #expect(try WALStorage.verify(directory.path).status == .open)
     #expect(try reopened(directory).report.torn == nil)
   }

@@ -1,3 +1,4 @@
+import Foundation
 import CPlatform
 import NuvomWAL
 import Testing
@@ -89,6 +90,26 @@ func nuvomChecksum(_ bytes: UnsafeRawBufferPointer, count: Int) -> UInt32 { nuvo
     }
     try directory.write(whole, to: name)
     #expect(try reopened(directory).recovered.chunks == ["1: new state"])
+  }
+
+  @Test("A snapshot that the disk does not give is a failure of the disk, not a damaged log")
+  func unreadable() throws {
+    let directory = try LogDirectory()
+    do {
+      let log = try OpenLog(directory)
+      log.commit("one")
+      _ = try log.snapshot(["state"]).get()
+    }
+    let name = try #require(directory.names(".snapshot").first)
+    try directory.remove(name)
+    // A directory can be opened, and not be read.
+    try FileManager.default.createDirectory(atPath: "\(directory.path)/\(name)", withIntermediateDirectories: false)
+    #expect {
+      try OpenLog(directory)
+    } throws: { error in
+      guard let error = error as? StorageError else { return false }
+      return error.code == .inputOutput && error.path.hasSuffix(name) && error.message.contains("check the disk")
+    }
   }
 
   @Test("A crash at any step of a snapshot's end leaves a log that opens with the same content")

@@ -53,6 +53,8 @@ public final class Engine {
     var previous: Time
     /// Whether the log knows `now` already.
     var isTurnLogged = false
+    /// The last time that the log knows, which a snapshot keeps: state from a snapshot must not differ from that which the log leads to.
+    var logged: Time
     var isReplaying = false
     var nextToken: UInt64 = 1
     var deadHead = JobRecord.noLink
@@ -120,7 +122,7 @@ public final class Engine {
     self.configuration = configuration
     hashing = ByteHash(seed: configuration.hashSeed)
     scalars = .allocate(capacity: 1)
-    scalars.initialize(to: Scalars(now: now, previous: now, counts: QueueRecord()))
+    scalars.initialize(to: Scalars(now: now, previous: now, logged: now, counts: QueueRecord()))
     let blocks = configuration.blocks
     jobs = Slab(maximumSlots: min(.max - 63, configuration.slotLimit), blocks: blocks)
     arena = Arena(blocks)
@@ -233,6 +235,7 @@ public final class Engine {
   @inline(never)
   private func logTurn() {
     Event.turn(now).write(to: events)
+    scalars.pointee.logged = now
     scalars.pointee.isTurnLogged = true
   }
 

@@ -11,7 +11,7 @@ final class BlockBuffer: @unchecked Sendable {
   private var memory: UnsafeMutableRawBufferPointer
 
   /// For a file that goes on at `offset`: reads the block that `offset` lies in.
-  init(_ file: File, at offset: Int) throws(StorageError) {
+  init(_ file: any File, at offset: Int) throws(StorageError) {
     memory = .allocate(byteCount: 64 << 10, alignment: Self.blockBytes)
     let block = UnsafeMutableRawBufferPointer(rebasing: memory[..<Self.blockBytes])
     guard try file.read(into: block, at: Self.blockStart(offset)) == Self.blockBytes else {

@@ -30,9 +30,9 @@ struct LogFiles {
   }
 
   /// Looks through the directory; names of no file of ours are left alone.
-  init(in directory: String) throws(StorageError) {
-    for name in try Directory.names(directory) {
-      let path = "\(directory)/\(name)"
+  init(in directory: Directory) throws(StorageError) {
+    for name in try directory.names() {
+      let path = "\(directory.path)/\(name)"
       if name == "SALVAGE" { hasSalvage = true }
       if name.hasSuffix(".tmp") {
         temporaries.append(path)
@@ -44,7 +44,7 @@ struct LogFiles {
       let file: Numbered
       switch name[dot...] {
       case ".wal", ".snapshot", ".spare":
-        file = Numbered(number: number, path: path, size: try File.open(path, .read).size())
+        file = Numbered(number: number, path: path, size: try directory.disk.open(path, .read).size())
       default: continue
       }
       switch name[dot...] {

@@ -52,7 +52,7 @@ public struct RejectedSnapshot: Sendable, Equatable {
 
 /// Reads a log from its newest usable snapshot to its end and judges it. Changes nothing on disk.
 struct LogWalk {
-  let directory: String
+  let directory: Directory
   var files: LogFiles
   private let buffer = ReadBuffer()
 
@@ -64,7 +64,7 @@ struct LogWalk {
   private(set) var isSealed = false
   private(set) var tail: SegmentHeader?
 
-  init(_ directory: String) throws(StorageError) {
+  init(_ directory: Directory) throws(StorageError) {
     self.directory = directory
     files = try LogFiles(in: directory)
   }
@@ -113,7 +113,8 @@ struct LogWalk {
   }
 
   private func header(_ file: LogFiles.Numbered) throws -> Result<SegmentHeader, HeaderProblem> {
-    let bytes = try buffer.load(try File.open(file.path, .read), at: 0, count: min(SegmentHeader.size, file.size))
+    let bytes = try buffer.load(
+      try directory.disk.open(file.path, .read), at: 0, count: min(SegmentHeader.size, file.size))
     do throws(HeaderProblem) {
       return .success(try SegmentHeader.decode(bytes))
     } catch {
@@ -130,7 +131,7 @@ struct LogWalk {
     }
     guard let first = files.segments.first else {
       return LogFault(
-        path: directory, offset: 0, reason: "there is a snapshot but no segment behind it", bytes: 0)
+        path: directory.path, offset: 0, reason: "there is a snapshot but no segment behind it", bytes: 0)
     }
     if case .failure(let problem)? = headers.first {
       return LogFault(path: first.path, offset: 0, reason: problem.description, bytes: 0)
@@ -140,11 +141,11 @@ struct LogWalk {
   }
 
   private mutating func loadSnapshot(_ file: LogFiles.Numbered, _ handler: (any RecoveryHandler)?) throws {
-    let handle = try File.open(file.path, .read)
+    let handle = try directory.disk.open(file.path, .read)
+    let bytes = try buffer.load(handle, at: 0, count: min(SnapshotHeader.size, file.size))
     let header: SnapshotHeader
     do throws(HeaderProblem) {
-      header = try SnapshotHeader.decode(
-        try loadHeader(handle, count: min(SnapshotHeader.size, file.size)))
+      header = try SnapshotHeader.decode(bytes)
     } catch {
       throw SnapshotProblem.header(error)
     }
@@ -157,10 +158,6 @@ struct LogWalk {
       if let chunk = try reader.accept(bytes) { try handler?.chunk(kind: chunk.kind, chunk.body) }
     }
     snapshot = (header, SnapshotInfo(sequence: header.sequence, bytes: file.size))
-  }
-
-  private func loadHeader(_ handle: File, count: Int) throws(HeaderProblem) -> UnsafeRawBufferPointer {
-    do { return try buffer.load(handle, at: 0, count: count) } catch { throw .short }
   }
 
   private mutating func replay(
@@ -182,7 +179,7 @@ struct LogWalk {
       var next: SegmentHeader?
       if index + 1 < headers.endIndex, case .success(let header) = headers[index + 1] { next = header }
       tail = header
-      let bytes = try buffer.load(try File.open(file.path, .read), at: 0, count: file.size)
+      let bytes = try buffer.load(try directory.disk.open(file.path, .read), at: 0, count: file.size)
       var reader = try SegmentReader(bytes)
       var batches = 0
       while let batch = reader.next() {
@@ -244,7 +241,7 @@ final class ReadBuffer {
   deinit { memory.deallocate() }
 
   /// Reads `count` bytes at `offset`, fewer only when the file ends before; valid until the next call.
-  func load(_ file: File, at offset: Int, count: Int) throws(StorageError) -> UnsafeRawBufferPointer {
+  func load(_ file: any File, at offset: Int, count: Int) throws(StorageError) -> UnsafeRawBufferPointer {
     if count > memory.count {
       memory.deallocate()
       memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)

@@ -87,7 +87,7 @@ extension LogWalk {
     for file in files.segments {
       if let kept, file.number < kept.segment { continue }
       let from = file.number == kept?.segment ? kept?.bytes ?? 0 : SegmentHeader.size
-      let bytes = try buffer.load(try File.open(file.path, .read), at: 0, count: file.size)
+      let bytes = try buffer.load(try directory.disk.open(file.path, .read), at: 0, count: file.size)
       part.files.append(file.path)
       try part.read(bytes, from: min(from, bytes.count), number: file.number, logID, after: &last, handler)
     }

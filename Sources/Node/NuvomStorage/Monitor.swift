@@ -57,6 +57,13 @@ final class Monitor<State>: @unchecked Sendable {
     case waitUntil(microseconds: Int64)
   }
 
+  /// What `look` takes now, if it does.
+  func poll<R>(_ look: (inout State) -> Interest<R>) -> R? {
+    withLock { state in
+      if case .take(let result) = look(&state) { result } else { nil }
+    }
+  }
+
   /// Waits until `look` takes something.
   func wait<R>(_ look: (inout State) -> Interest<R>) -> R {
     pthread_mutex_lock(mutex)

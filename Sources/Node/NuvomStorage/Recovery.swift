@@ -41,10 +41,11 @@ extension WALStorage {
     salvage: (any SalvageHandler)? = nil, completion: @escaping @Sendable (CommitResult) -> Void
   ) throws -> (storage: WALStorage, report: RecoveryReport) {
     precondition(options.segmentBytes >= 64 << 10 && options.segmentBytes % 4096 == 0, "a segment is at least 64 KiB")
-    let start = monotonicMicroseconds()
-    try Directory.make(directory)
-    let lock = try DirectoryLock.take(directory)
-    var walk = try LogWalk(directory)
+    let machine = options.machine
+    let start = machine.monotonicMicroseconds()
+    try machine.disk.makeDirectory(directory)
+    let lock = try machine.disk.lock(directory)
+    var walk = try LogWalk(Directory(disk: machine.disk, path: directory))
     try walk.run(handler)
     let salvaged = try salvage.flatMap { try Salvage.begin(&walk, $0, options.partition) }
     if salvaged == nil { try refuseDamage(walk) }
@@ -54,13 +55,13 @@ extension WALStorage {
         path: directory)
     }
     let (shelf, segment, last) = try prepare(walk, options, time, salvaged)
-    if salvaged != nil { try Salvage.end(directory) }
+    if salvaged != nil { try Salvage.end(walk.directory) }
     let storage = WALStorage(
       options: options, lock: lock, shelf: shelf, segment: segment, sequence: last, completion: completion)
     let report = RecoveryReport(
       isNew: walk.isEmpty, wasSealed: walk.isSealed, snapshot: walk.snapshot?.info,
       rejectedSnapshots: walk.rejectedSnapshots, segments: walk.segments, torn: walk.torn,
-      salvaged: salvaged?.lost, lastSequence: walk.lastSequence, microseconds: monotonicMicroseconds() - start)
+      salvaged: salvaged?.lost, lastSequence: walk.lastSequence, microseconds: machine.monotonicMicroseconds() - start)
     return (storage, report)
   }
 
@@ -75,7 +76,7 @@ extension WALStorage {
     if walk.files.hasSalvage {
       throw StorageError(
         .damaged, "a start with --recover was interrupted; start the broker with --recover once more to finish it",
-        path: LogFiles.salvage(walk.directory))
+        path: LogFiles.salvage(walk.directory.path))
     }
   }
 
@@ -85,10 +86,11 @@ extension WALStorage {
   ) throws -> (Shelf, SegmentFile, UInt64) {
     let directory = walk.directory
     let writing = Writing(options.sync)
-    for path in walk.files.temporaries { try Directory.remove(path) }
+    for path in walk.files.temporaries { try directory.disk.remove(path) }
     let header =
       salvaged?.header ?? walk.tail
-      ?? SegmentHeader(logID: randomNumber(), partition: options.partition, segment: 1, firstSequence: 1)
+      ?? SegmentHeader(
+        logID: options.machine.randomNumber(), partition: options.partition, segment: 1, firstSequence: 1)
     let old = salvaged?.isFromSnapshot == true ? nil : walk.segments.last.map { (path: $0.path, end: $0.bytes) }
 
     var last = (old == nil ? header.firstSequence - 1 : walk.lastSequence) + 1
@@ -108,7 +110,7 @@ extension WALStorage {
       if file.size == options.segmentBytes {
         spares.append(Spare(path: file.path, bytes: file.size))
       } else {
-        try Directory.remove(file.path)
+        try directory.disk.remove(file.path)
       }
     }
     let spare = size == options.segmentBytes ? spares.popLast() : nil

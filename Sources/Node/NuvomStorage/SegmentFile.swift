@@ -21,18 +21,18 @@ struct Spare {
 
   /// Makes a file of `bytes` zeros, durable under the name `path`.
   static func make(
-    _ path: String, bytes: Int, for writing: Writing, in directory: String
+    _ path: String, bytes: Int, for writing: Writing, in directory: Directory
   ) throws(StorageError) -> Spare {
     let temporary = LogFiles.temporary(path)
     do throws(StorageError) {
-      let file = try File.open(temporary, .create)
+      let file = try directory.disk.open(temporary, .create)
       try takeBlocks(0..<bytes, of: file, for: writing)
       try file.sync()
-      try Directory.rename(temporary, to: path)
-      try Directory.sync(directory)
+      try directory.disk.rename(temporary, to: path)
+      try directory.sync()
     } catch {
       // What room the attempt took is given back; the error that matters is the first.
-      try? Directory.remove(temporary)
+      try? directory.disk.remove(temporary)
       throw error
     }
     return Spare(path: path, bytes: bytes)
@@ -40,7 +40,7 @@ struct Spare {
 
   /// Takes the file's blocks up to the end of the range, which nothing was written to and which reads as zeros then. Where batches will be
   /// synced its blocks are written now, and where blocks cannot be asked for, so that a full disk is not met by a batch.
-  private static func takeBlocks(_ range: Range<Int>, of file: File, for writing: Writing) throws(StorageError) {
+  private static func takeBlocks(_ range: Range<Int>, of file: any File, for writing: Writing) throws(StorageError) {
     let hasBlocks = try file.allocate(range.upperBound)
     if case .cached = writing, hasBlocks { return }
     var offset = range.lowerBound
@@ -65,20 +65,20 @@ struct Spare {
 
   /// Gives the file its header, durable, and then a segment's name, durable: a file with the name of a segment always has a whole header.
   func become(
-    _ header: SegmentHeader, for writing: Writing, in directory: String
+    _ header: SegmentHeader, for writing: Writing, in directory: Directory
   ) throws(StorageError) -> SegmentFile {
-    let file = try File.open(path, .write)
+    let file = try directory.disk.open(path, .write)
     try Self.writeHead(header, to: file)
     try file.syncData()
-    let name = LogFiles.segment(directory, header.segment)
-    try Directory.rename(path, to: name)
-    try Directory.sync(directory)
+    let name = LogFiles.segment(directory.path, header.segment)
+    try directory.disk.rename(path, to: name)
+    try directory.sync()
     return try SegmentFile(
       file: file, path: name, header: header, offset: SegmentHeader.size, bytes: bytes, for: writing)
   }
 
   /// The header and, behind it, the zero bytes that say "no batch yet" whatever the file held before.
-  private static func writeHead(_ header: SegmentHeader, to file: File) throws(StorageError) {
+  private static func writeHead(_ header: SegmentHeader, to file: any File) throws(StorageError) {
     let head = UnsafeMutableRawBufferPointer.allocate(
       byteCount: SegmentHeader.size + BatchHeader.trailerSize, alignment: 4096)
     defer { head.deallocate() }
@@ -92,17 +92,17 @@ struct Spare {
   /// failed sync then no longer matters.
   static func continueLog(
     _ header: SegmentHeader, contentOf old: (path: String, end: Int)?, opened: UnsafeRawBufferPointer,
-    from spare: Spare?, bytes: Int, for writing: Writing, in directory: String
+    from spare: Spare?, bytes: Int, for writing: Writing, in directory: Directory
   ) throws(StorageError) -> SegmentFile {
-    let name = LogFiles.segment(directory, header.segment)
+    let name = LogFiles.segment(directory.path, header.segment)
     let temporary = LogFiles.temporary(name)
     // Off the spare's name first: a crash must not leave a spare with batches of the very segment that it may become next time.
-    if let spare { try Directory.rename(spare.path, to: temporary) }
-    let file = try File.open(temporary, spare == nil ? .create : .write)
+    if let spare { try directory.disk.rename(spare.path, to: temporary) }
+    let file = try directory.disk.open(temporary, spare == nil ? .create : .write)
     try writeHead(header, to: file)
     var end = SegmentHeader.size
     if let old {
-      let source = try File.open(old.path, .read)
+      let source = try directory.disk.open(old.path, .read)
       let buffer = ReadBuffer()
       while end < old.end {
         let part = try buffer.load(source, at: end, count: min(1 << 20, old.end - end))
@@ -117,8 +117,8 @@ struct Spare {
     end += opened.count
     if spare == nil { try takeBlocks(end..<bytes, of: file, for: writing) }
     try file.sync()
-    try Directory.rename(temporary, to: name)
-    try Directory.sync(directory)
+    try directory.disk.rename(temporary, to: name)
+    try directory.sync()
     return try SegmentFile(
       file: file, path: name, header: header, offset: end - BatchHeader.trailerSize, bytes: bytes, for: writing)
   }
@@ -126,7 +126,7 @@ struct Spare {
 
 /// The segment that batches are written to.
 struct SegmentFile {
-  let file: File
+  let file: any File
   let path: String
   let header: SegmentHeader
   /// Where the next batch goes.
@@ -138,7 +138,7 @@ struct SegmentFile {
   private let blocks: BlockBuffer?
 
   init(
-    file: File, path: String, header: SegmentHeader, offset: Int, bytes: Int, for writing: Writing
+    file: any File, path: String, header: SegmentHeader, offset: Int, bytes: Int, for writing: Writing
   ) throws(StorageError) {
     self.file = file
     self.path = path

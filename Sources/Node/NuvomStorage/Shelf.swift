@@ -67,13 +67,13 @@ final class Shelf: Sendable {
   /// Chunks that may wait for the thread; each can pin as much memory as the caller gives it.
   static let waitingChunks = 4
 
-  let directory: String
+  let directory: Directory
   let segmentSize: Int
   let diskLimit: Int?
   let writing: Writing
   let monitor: Monitor<State>
 
-  init(directory: String, segmentSize: Int, diskLimit: Int?, writing: Writing, state: State) {
+  init(directory: Directory, segmentSize: Int, diskLimit: Int?, writing: Writing, state: State) {
     self.directory = directory
     self.writing = writing
     self.segmentSize = segmentSize
@@ -124,11 +124,11 @@ final class Shelf: Sendable {
 
   /// Makes a spare, or gives nil when it would take the room of the next snapshot.
   private func makeSpare(bytes: Int) throws(StorageError) -> Spare? {
-    let disk = try Directory.free(directory)
+    let disk = try directory.free()
     let path = monitor.withLock { state -> String? in
       guard free(state, disk: disk) - bytes >= state.reservedBytes else { return nil }
       defer { state.nextSpare += 1 }
-      return LogFiles.spare(directory, state.nextSpare)
+      return LogFiles.spare(directory.path, state.nextSpare)
     }
     guard let path else { return nil }
     return try Spare.make(path, bytes: bytes, for: writing, in: directory)
@@ -138,7 +138,7 @@ final class Shelf: Sendable {
   /// those are wanted. Oldest first, so that what a crash leaves is still one run of segments.
   func release(below sequence: UInt64) throws(StorageError) {
     while let old = monitor.withLock({ $0.snapshots.first { $0.sequence < sequence } }) {
-      try Directory.remove(old.path)
+      try directory.disk.remove(old.path)
       monitor.withLock { $0.snapshots.removeAll { $0.sequence == old.sequence } }
     }
     while let (old, spare) = monitor.withLock({ (state: inout State) -> (Segment, String?)? in
@@ -146,21 +146,21 @@ final class Shelf: Sendable {
       let old = state.segments.removeFirst()
       guard old.bytes == segmentSize, state.allowsSpare(segmentSize), !state.isPreparing else { return (old, nil) }
       defer { state.nextSpare += 1 }
-      return (old, LogFiles.spare(directory, state.nextSpare))
+      return (old, LogFiles.spare(directory.path, state.nextSpare))
     }) {
       do throws(StorageError) {
         if let spare {
-          try Directory.rename(old.path, to: spare)
+          try directory.disk.rename(old.path, to: spare)
           monitor.withLock { $0.spares.append(Spare(path: spare, bytes: old.bytes)) }
         } else {
-          try Directory.remove(old.path)
+          try directory.disk.remove(old.path)
         }
       } catch {
         monitor.withLock { $0.segments.insert(old, at: 0) }
         throw error
       }
     }
-    try Directory.sync(directory)
+    try directory.sync()
     monitor.notify { $0.isSpareRefused = false }
   }
 
@@ -177,30 +177,53 @@ final class Shelf: Sendable {
   /// The thread's life: one piece of work at a time, spares before chunks, because commits may wait for a spare.
   func run() {
     while true {
-      let work = monitor.wait { (state: inout State) -> Monitor<State>.Interest<Work> in
-        if let job = state.job, job.isCancelled || state.isStopped { return .take(.cancel(job.feed)) }
-        if state.isStopped { return .take(.stop) }
-        if state.spares.isEmpty, !state.isSpareRefused, state.allowsSpare(self.segmentSize) {
-          state.isPreparing = true
-          return .take(.prepareSpare)
-        }
-        guard let job = state.job else { return .wait }
-        if let chunk = job.chunks.first {
-          state.job?.chunks.removeFirst()
-          state.job?.wasRefused = false
-          return .take(.chunk(job.feed, chunk, wasRefused: job.wasRefused))
-        }
-        return job.isFinished ? .take(.finish(job.feed)) : .wait
-      }
-      switch work {
-      case .prepareSpare: prepareSpare()
-      case .chunk(let job, let chunk, let wasRefused):
-        if wasRefused { job.ready() }
-        job.write(chunk)
-      case .finish(let job): job.complete()
-      case .cancel(let job): job.end(.failure(StorageError(.cancelled, "the snapshot was given up", path: directory)))
-      case .stop: return
-      }
+      let work = monitor.wait { nextWork(&$0) }
+      if case .stop = work { return }
+      perform(work)
+    }
+  }
+
+  /// Whether the thread may have something to do.
+  var hasWork: Bool { monitor.withLock { $0.job != nil || wantsSpare($0) } }
+
+  private func wantsSpare(_ state: State) -> Bool {
+    state.spares.isEmpty && !state.isSpareRefused && state.allowsSpare(segmentSize)
+  }
+
+  /// Does one piece of work, if there is one; the last of a snapshot, which waits for the log, only if it may.
+  func runOnce(mayFinish: Bool) -> Bool {
+    guard let work = monitor.poll({ nextWork(&$0, mayFinish: mayFinish) }) else { return false }
+    if case .stop = work { return false }
+    perform(work)
+    return true
+  }
+
+  private func nextWork(_ state: inout State, mayFinish: Bool = true) -> Monitor<State>.Interest<Work> {
+    if let job = state.job, job.isCancelled || state.isStopped { return .take(.cancel(job.feed)) }
+    if state.isStopped { return .take(.stop) }
+    if wantsSpare(state) {
+      state.isPreparing = true
+      return .take(.prepareSpare)
+    }
+    guard let job = state.job else { return .wait }
+    if let chunk = job.chunks.first {
+      state.job?.chunks.removeFirst()
+      state.job?.wasRefused = false
+      return .take(.chunk(job.feed, chunk, wasRefused: job.wasRefused))
+    }
+    return job.isFinished && mayFinish ? .take(.finish(job.feed)) : .wait
+  }
+
+  private func perform(_ work: Work) {
+    switch work {
+    case .prepareSpare: prepareSpare()
+    case .chunk(let job, let chunk, let wasRefused):
+      if wasRefused { job.ready() }
+      job.write(chunk)
+    case .finish(let job): job.complete()
+    case .cancel(let job):
+      job.end(.failure(StorageError(.cancelled, "the snapshot was given up", path: directory.path)))
+    case .stop: break
     }
   }
 

@@ -14,7 +14,7 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
 
   private let path: String
   private let temporary: String
-  private var file: File?
+  private var file: (any File)?
   private var buffer = BatchBuffer(bodyCapacity: 1 << 20)
   private var offset = 0
   private var chunks: UInt32 = 0
@@ -33,7 +33,7 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
     self.ready = ready
     self.completion = completion
     seed = header.seed
-    path = LogFiles.snapshot(shelf.directory, header.sequence)
+    path = LogFiles.snapshot(shelf.directory.path, header.sequence)
     temporary = LogFiles.temporary(path)
   }
 
@@ -92,8 +92,8 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
       guard try syncLog(header.sequence) else {
         throw StorageError(.cancelled, "the storage was closed before the snapshot was complete", path: path)
       }
-      try Directory.rename(temporary, to: path)
-      try Directory.sync(shelf.directory)
+      try shelf.directory.disk.rename(temporary, to: path)
+      try shelf.directory.sync()
       shelf.monitor.withLock {
         $0.snapshots.append(Shelf.Snapshot(path: path, sequence: header.sequence, bytes: offset))
         $0.snapshotPosition = $0.job?.position ?? $0.snapshotPosition
@@ -108,15 +108,15 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
 
   /// Ends the job with this result. An unfinished file is removed; should that fail, the next start does it.
   func end(_ result: Result<SnapshotInfo, StorageError>) {
-    try? Directory.remove(temporary)
+    try? shelf.directory.disk.remove(temporary)
     file = nil
     shelf.monitor.notify { $0.job = nil }
     completion(result)
   }
 
-  private func open() throws(StorageError) -> File {
+  private func open() throws(StorageError) -> any File {
     if let file { return file }
-    let file = try File.open(temporary, .create)
+    let file = try shelf.directory.disk.open(temporary, .create)
     let head = UnsafeMutableRawBufferPointer.allocate(byteCount: SnapshotHeader.size, alignment: 8)
     defer { head.deallocate() }
     header.encode(into: head)
@@ -126,7 +126,7 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
     return file
   }
 
-  private func append(_ bytes: UnsafeRawBufferPointer, to file: File) throws(StorageError) {
+  private func append(_ bytes: UnsafeRawBufferPointer, to file: any File) throws(StorageError) {
     try file.write(bytes, at: offset)
     offset += bytes.count
     unsynced += bytes.count

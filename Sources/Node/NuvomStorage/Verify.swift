@@ -47,8 +47,9 @@ extension WALStorage {
   package static func verify(
     _ directory: String, giving handler: (any RecoveryHandler)?, lost: (any LostBatchHandler)? = nil
   ) throws -> VerifyReport {
-    let isInUse = DirectoryLock.isHeld(directory)
-    var walk = try LogWalk(directory)
+    let disk = SystemDisk()
+    let isInUse = disk.isLocked(directory)
+    var walk = try LogWalk(Directory(disk: disk, path: directory))
     try walk.run(handler)
     let status: VerifyReport.Status
     switch (walk.damage, walk.torn) {

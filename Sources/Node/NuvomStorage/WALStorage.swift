@@ -13,6 +13,8 @@ public struct WALOptions: Sendable {
   public var diskLimit: Int?
   /// Where commits are made; tests choose, a broker lets the measured sync time decide.
   package var placement = CommitPlacement.measured
+  /// Where the log is; a simulator has its own.
+  package var machine = Machine.real
 
   /// The defaults: partition 0, 32 MiB segments, every batch synced, no limit.
   public init() {}
@@ -53,7 +55,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     var hasOrder = false
     var isStopped = false
     /// The current segment's file, and the last batch written to it or one before.
-    var file: File
+    var file: any File
     var written: UInt64
     var rest: Int
     var rolls = 0
@@ -94,11 +96,11 @@ public final class WALStorage: Storage, @unchecked Sendable {
   private var look: Look?
   /// As the shelf has it: asked in each turn.
   private var estimate = 0
-  private var lock: DirectoryLock?
+  private var lock: (any AnyObject & Sendable)?
   private var threads: [Thread] = []
 
   init(
-    options: WALOptions, lock: DirectoryLock, shelf: Shelf, segment: SegmentFile, sequence: UInt64,
+    options: WALOptions, lock: any AnyObject & Sendable, shelf: Shelf, segment: SegmentFile, sequence: UInt64,
     completion: @escaping @Sendable (CommitResult) -> Void
   ) {
     self.options = options
@@ -110,6 +112,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
     submitted = sequence
     durable = Atomic(sequence)
     line = Monitor(Line(file: segment.file, written: sequence, rest: segment.rest))
+    guard options.machine.hasThreads else { return }
     threads = [
       Thread(name: "nuvom-commit") { [self] in commitThread() },
       Thread(name: "nuvom-snapshot") { [shelf] in shelf.run() },
@@ -221,10 +224,10 @@ public final class WALStorage: Storage, @unchecked Sendable {
     return true
   }
 
-  private func syncLog(_ file: File) throws(StorageError) {
-    let start = monotonicMicroseconds()
+  private func syncLog(_ file: any File) throws(StorageError) {
+    let start = options.machine.monotonicMicroseconds()
     try file.syncData()
-    let took = Int(monotonicMicroseconds() - start)
+    let took = Int(options.machine.monotonicMicroseconds() - start)
     line.withLock {
       $0.counters.syncs += 1
       $0.counters.lastSyncMicroseconds = took
@@ -243,7 +246,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
         guard case .interval(let milliseconds) = options.sync, state.syncDue == nil else {
           return (result, state.isAwaited)
         }
-        state.syncDue = monotonicMicroseconds() + Int64(milliseconds) * 1000
+        state.syncDue = options.machine.monotonicMicroseconds() + Int64(milliseconds) * 1000
       case .noRoom: state.phase = .noRoom
       case .failed(let error): state.phase = .failed(error)
       }
@@ -256,36 +259,63 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   private enum Work {
     case commit
-    case sync(File, upTo: UInt64)
+    case sync(any File, upTo: UInt64)
     case stop
   }
 
+  /// The commit thread's life.
   private func commitThread() {
     while true {
-      let work = line.wait { state -> Monitor<Line>.Interest<Work> in
-        if state.hasOrder {
-          state.hasOrder = false
-          return .take(.commit)
-        }
-        if state.isStopped { return .take(.stop) }
-        guard let due = state.syncDue else { return .wait }
-        guard monotonicMicroseconds() >= due else { return .waitUntil(microseconds: due) }
-        state.syncDue = nil
-        if case .failed = state.phase { return .wait }
-        return .take(.sync(state.file, upTo: state.written))
-      }
-      switch work {
-      case .commit: completion(settle(commit(&held, at: heldTime)))
-      case .sync(let file, let sequence):
-        do throws(StorageError) {
-          try syncLog(file)
-          durable.max(sequence, ordering: .releasing)
-        } catch {
-          completion(settle(.failed(error)))
-        }
-      case .stop: return
-      }
+      let work = line.wait { nextWork(&$0) }
+      if case .stop = work { return }
+      perform(work)
     }
+  }
+
+  /// Does what the commit thread would do now, for a storage without threads. False if that is nothing.
+  package func runCommit() -> Bool {
+    guard let work = line.poll({ nextWork(&$0) }) else { return false }
+    perform(work)
+    return true
+  }
+
+  private func nextWork(_ state: inout Line) -> Monitor<Line>.Interest<Work> {
+    if state.hasOrder {
+      state.hasOrder = false
+      return .take(.commit)
+    }
+    if state.isStopped { return .take(.stop) }
+    guard let due = state.syncDue else { return .wait }
+    guard options.machine.monotonicMicroseconds() >= due else { return .waitUntil(microseconds: due) }
+    state.syncDue = nil
+    if case .failed = state.phase { return .wait }
+    return .take(.sync(state.file, upTo: state.written))
+  }
+
+  private func perform(_ work: Work) {
+    switch work {
+    case .commit: completion(settle(commit(&held, at: heldTime)))
+    case .sync(let file, let sequence):
+      do throws(StorageError) {
+        try syncLog(file)
+        durable.max(sequence, ordering: .releasing)
+      } catch {
+        completion(settle(.failed(error)))
+      }
+    case .stop: break
+    }
+  }
+
+  /// Whether the threads may have something to do, for a storage without threads.
+  package var hasWork: Bool { line.withLock { $0.hasOrder || $0.syncDue != nil } || shelf.hasWork }
+
+  /// Does a piece of what the snapshot thread would do now, for a storage without threads. False if that is nothing, or would wait for a
+  /// commit.
+  package func runShelf() -> Bool {
+    let isWritten = line.withLock { state in
+      if case .failed = state.phase { true } else { state.written >= submitted || state.isStopped }
+    }
+    return shelf.runOnce(mayFinish: isWritten)
   }
 
   /// The sequence of the last batch whose commit was done; 0 before the log's first.
@@ -300,7 +330,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
       return max(0, look.room - (written - look.bytesWritten) - max(0, estimate - look.snapshotEstimate))
     }
     // A disk that cannot tell has no room to promise.
-    let disk = (try? Directory.free(shelf.directory)) ?? 0
+    let disk = (try? shelf.directory.free()) ?? 0
     let room = shelf.monitor.notify { state in
       state.isSpareRefused = false
       // Only whole segments can be made of what is free, and one of them all stays.
@@ -375,7 +405,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   /// Waits until the batch is written and makes it durable; false when the storage is closed before. Called by the snapshot thread.
   private func makeDurable(_ sequence: UInt64) throws(StorageError) -> Bool {
-    let written = line.wait { state -> Monitor<Line>.Interest<Result<(File, UInt64), StorageError>?> in
+    let written = line.wait { state -> Monitor<Line>.Interest<Result<(any File, UInt64), StorageError>?> in
       if case .failed(let error) = state.phase { return .take(.failure(error)) }
       if state.written >= sequence { return .take(.success((state.file, state.written))) }
       state.isAwaited = true

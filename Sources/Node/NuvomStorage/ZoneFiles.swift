@@ -48,7 +48,7 @@ public struct ZoneFiles: ZoneSource {
     defer { bytes.deallocate() }
     let count: Int
     do throws(StorageError) {
-      count = try File.open(path, .read).read(into: bytes, at: 0)
+      count = try SystemFile.open(path, .read).read(into: bytes, at: 0)
     } catch {
       throw ZoneError(zone: name, message: error.description)
     }

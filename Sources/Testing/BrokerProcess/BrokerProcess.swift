@@ -7,18 +7,28 @@ package final class BrokerProcess {
   package let folder: URL
   private let options: [String]
   private let isEphemeral: Bool
+  private let environment: [String: String]
   /// The port it chose at its first start; later ones keep it.
   package private(set) var port: UInt16 = 0
   private var process: SpawnedProcess?
   private var output: FileDescriptor?
 
   /// Starts a broker and returns when it listens.
-  package init(ephemeral: Bool = false, options: [String] = []) throws {
-    folder = FileManager.default.temporaryDirectory.appendingPathComponent("nuvom-test-\(UUID().uuidString)")
+  package convenience init(ephemeral: Bool = false, options: [String] = []) throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("nuvom-test-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    self.init(in: folder, ephemeral: ephemeral, options: options)
+    try start()
+  }
+
+  /// A broker that is still to be started, in an existing folder that goes with this object, with variables beside this process's own.
+  package init(
+    in folder: URL, ephemeral: Bool = false, options: [String] = [], environment: [String: String] = [:]
+  ) {
+    self.folder = folder
     isEphemeral = ephemeral
     self.options = options
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    try start()
+    self.environment = environment
   }
 
   deinit {
@@ -29,12 +39,21 @@ package final class BrokerProcess {
   /// Its log on disk.
   package var data: URL { folder.appendingPathComponent("data") }
 
-  /// Starts it again on the same port and data, and returns when it listens.
+  /// Starts it, again on the same port and data, and returns when it listens.
   package func start() throws {
+    if let status = try startUnlessItEnds() {
+      throw BrokerFailure("the broker ended with \(status) before it listened: \(log.suffix(2_000))")
+    }
+  }
+
+  /// Starts it, and returns nil when it listens, or what it ended with before that, as `waitForExit`.
+  package func startUnlessItEnds() throws -> Int32? {
     precondition(process == nil, "the broker already runs")
     let output = try spawn()
     self.output = output
-    port = try readListeningPort(from: output)
+    guard let port = try readListeningPort(from: output) else { return waitForExit() }
+    self.port = port
+    return nil
   }
 
   /// When this returns, only the broker holds the writing end: what is read ends with it.
@@ -43,7 +62,8 @@ package final class BrokerProcess {
     let storage = isEphemeral ? ["--ephemeral"] : ["--data", data.path]
     process = try SpawnedProcess(
       SpawnedProcess.program("nuvom", variable: "NUVOM_BINARY"),
-      ["broker", "--listen", "127.0.0.1:\(port)"] + storage + options, output: pipe.writing, errors: errors)
+      ["broker", "--listen", "127.0.0.1:\(port)"] + storage + options, output: pipe.writing, errors: errors,
+      environment: environment)
     return pipe.reading
   }
 
@@ -88,7 +108,8 @@ package final class BrokerProcess {
 
   private var errors: URL { folder.appendingPathComponent("standard-error.txt") }
 
-  private func readListeningPort(from output: FileDescriptor) throws -> UInt16 {
+  /// Nil if it ends before it listens.
+  private func readListeningPort(from output: FileDescriptor) throws -> UInt16? {
     var text: [UInt8] = []
     var byte: UInt8 = 0
     while read(output.number, &byte, 1) == 1 {
@@ -104,8 +125,7 @@ package final class BrokerProcess {
       }
       return port
     }
-    let status = waitForExit()
-    throw BrokerFailure("the broker ended with \(status) before it listened: \(log.suffix(2_000))")
+    return nil
   }
 }
 

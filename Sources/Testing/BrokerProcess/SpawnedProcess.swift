@@ -14,8 +14,10 @@ package final class SpawnedProcess {
   ///   - input: what it reads as standard input; nil: the test's own.
   ///   - output: what it writes standard output to.
   ///   - errors: the file that standard error is appended to.
+  ///   - environment: variables that it gets beside the test's own.
   package init(
-    _ program: String, _ arguments: [String], input: FileDescriptor? = nil, output: FileDescriptor, errors: URL
+    _ program: String, _ arguments: [String], input: FileDescriptor? = nil, output: FileDescriptor, errors: URL,
+    environment: [String: String] = [:]
   ) throws {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -25,9 +27,12 @@ package final class SpawnedProcess {
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors.path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     var pointers: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
     defer { pointers.forEach { free($0) } }
+    let all = ProcessInfo.processInfo.environment.merging(environment) { _, given in given }
+    var variables: [UnsafeMutablePointer<CChar>?] = all.map { strdup("\($0)=\($1)") } + [nil]
+    defer { variables.forEach { free($0) } }
     var child: pid_t = 0
     let status = FileDescriptor.marking.withLock { _ in
-      posix_spawn(&child, program, &actions, nil, &pointers, environ)
+      posix_spawn(&child, program, &actions, nil, &pointers, &variables)
     }
     guard status == 0 else { throw BrokerFailure("could not start \(program): \(String(cString: strerror(status)))") }
     pid = child

@@ -7,5 +7,8 @@ struct NuvomProof: AsyncParsableCommand {
     commandName: "nuvom-proof",
     abstract: "Tries a broker's promises on the real process: crashes, broken disks, hostile clients.",
     discussion: "Each part prints what it did and found; its exit status is 0 only if every promise held.",
-    subcommands: [DamageCommand.self, GoldenCommand.self])
+    subcommands: [
+      DiskCommand.self, FullDiskCommand.self, ClockCommand.self, FailpointsCommand.self, DamageCommand.self,
+      GoldenCommand.self,
+    ])
 }

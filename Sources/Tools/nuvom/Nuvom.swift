@@ -51,7 +51,7 @@ struct Nuvom: AsyncParsableCommand {
         name: "Operator",
         subcommands: [
           QueuesCommand.self, QueueCommand.self, PauseCommand.self, ResumeCommand.self, PurgeCommand.self,
-          DeadCommand.self, StatsCommand.self, PingCommand.self, VersionCommand.self,
+          DeadCommand.self, StatsCommand.self, PingCommand.self, VersionCommand.self, SimulateCommand.self,
         ]),
     ])
 

@@ -150,3 +150,23 @@ private func restore(_ parts: ArraySlice<[UInt8]>, into engine: Engine) -> Bool 
   }
   return true
 }
+
+@Test("a snapshot knows no later time than the log, so that a restart from either comes to the same")
+func timeOfSnapshot() throws {
+  let world = EngineWorld()
+  world.enqueue("later") { $0.start = .after(milliseconds: 60_000) }
+  // Turns in which nothing happens, and a clock that is set: of neither the log knows.
+  world.advance(milliseconds: 10_000)
+  world.time.wall += 5_000_000
+  world.advance(milliseconds: 100)
+  world.beginSnapshot()
+  while world.snapshot == nil { world.tellSnapshot(pages: 1_000) }
+  let snapshot = try #require(world.snapshot)
+  let fromLog = try #require(EngineWorld.replica(world.configuration, log: world.log[...], time: world.time))
+  let fromSnapshot = try #require(
+    EngineWorld.replica(world.configuration, snapshot: snapshot, log: world.log, time: world.time))
+  let later = Time(boot: world.time.boot + 1_000_000, wall: world.time.wall + 1_000_000)
+  fromLog.resume(at: later)
+  fromSnapshot.resume(at: later)
+  #expect(fromLog.stateLines(withTimers: true) == fromSnapshot.stateLines(withTimers: true))
+}

@@ -5,16 +5,16 @@ import NuvomModel
 /// A decision makes events; each is written to the log and applied at once. After a crash the same events are read from the log and
 /// applied again, so an event says everything that the decision found out (ids, tokens, waits) and applying it decides nothing.
 /// The time of an event is that of the `turn` before it.
-enum Event {
+package enum Event {
   /// Where a job goes when an attempt of it has ended without success.
-  enum Next {
+  package enum Next {
     case ready
     case delayed(milliseconds: UInt64)
     case dead(DeadReason)
   }
 
   /// Why a finished job was dropped.
-  enum Removal: UInt8 {
+  package enum Removal: UInt8 {
     /// It was kept for as long as it asked.
     case retentionOver = 1
     /// A dead letter, by age or because there were too many.
@@ -24,7 +24,7 @@ enum Event {
   }
 
   /// The answer that is remembered for a request of a client.
-  enum Remembered {
+  package enum Remembered {
     /// Everything was done: `{}`.
     case done
     /// One job was enqueued (or was there before, if `duplicate`).
@@ -87,4 +87,14 @@ enum Event {
   case salvaged(generation: UInt32, token: LeaseToken)
   /// The broker started again: open leases run their full length, the rest of delays counts on from here.
   case resumed
+
+  /// Reads the events of a batch's body, in order. False, with what was read until then, if the bytes are no events.
+  package static func forEach(in batch: BorrowedBytes, partition: UInt8 = 0, _ body: (Event) -> Void) -> Bool {
+    var reader = EventReader(batch)
+    while !reader.isAtEnd {
+      guard let event = Event.read(from: &reader, partition: partition) else { return false }
+      body(event)
+    }
+    return !reader.isDamaged
+  }
 }

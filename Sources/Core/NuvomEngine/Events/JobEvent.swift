@@ -17,13 +17,11 @@ package struct JobEvent: Hashable, Sendable {
 
   /// The events of a batch's body. Nil if the bytes are no events.
   package static func all(in batch: BorrowedBytes, partition: UInt8 = 0) -> [JobEvent]? {
-    var reader = EventReader(batch)
     var all: [JobEvent] = []
-    while !reader.isAtEnd {
-      guard let event = Event.read(from: &reader, partition: partition) else { return nil }
+    let isRead = Event.forEach(in: batch, partition: partition) { event in
       if let event = JobEvent(event) { all.append(event) }
     }
-    return reader.isDamaged ? nil : all
+    return isRead ? all : nil
   }
 
   init?(_ event: Event) {

@@ -18,8 +18,8 @@ extension Engine {
     let writer = EventWriter()
     let scalars = scalars.pointee
     writer.byte(Self.stateVersion)
-    writer.fixed(scalars.now.boot)
-    writer.fixed(scalars.now.wall)
+    writer.fixed(scalars.logged.boot)
+    writer.fixed(scalars.logged.wall)
     writer.fixed(scalars.nextToken)
     writer.fixed(scalars.deadHead)
     writer.fixed(scalars.deadTail)
@@ -87,6 +87,7 @@ extension Engine {
     let boot = reader.fixed(Int64.self)
     scalars.pointee.now = reader.checked(Time(boot: boot, wall: reader.fixed(Int64.self)))
     scalars.pointee.previous = scalars.pointee.now
+    scalars.pointee.logged = scalars.pointee.now
     scalars.pointee.nextToken = reader.fixed(UInt64.self)
     scalars.pointee.deadHead = reader.fixed(UInt32.self)
     scalars.pointee.deadTail = reader.fixed(UInt32.self)

@@ -36,6 +36,7 @@ extension Engine {
     case .turn(let time):
       scalars.pointee.previous = now
       scalars.pointee.now = time
+      scalars.pointee.logged = time
     case .queueNamed(let number, let name):
       guard queueNames.add(name, number: number), queues.claim(slot: number, generation: 1) else { return false }
       queues.mutable(number).initialize(to: QueueRecord())

@@ -6,18 +6,18 @@ import NuvomModel
 ///     [expiry, wall ms] · [headers, counted] · [tags, counted] · payload (the rest)
 ///
 /// Brackets are there if their flag is set, so a plain job costs two bytes beside its payload.
-struct JobBody {
+package struct JobBody {
   var task: UInt32 = 0
-  var maximumAttempts: UInt16 = 3
+  package var maximumAttempts: UInt16 = 3
   var backoff = Backoff()
   var timeoutMilliseconds: UInt32 = 0
   var leaseMilliseconds: UInt32 = 0
-  var retentionMilliseconds: UInt64 = 0
+  package var retentionMilliseconds: UInt64 = 0
   /// Wall clock; 0 is never.
-  var expiryMilliseconds: UInt64 = 0
+  package var expiryMilliseconds: UInt64 = 0
   var headers = BorrowedBytes.none
   var tags = BorrowedBytes.none
-  var payload = BorrowedBytes.none
+  package var payload = BorrowedBytes.none
 
   private enum Flag {
     static let maximumAttempts: UInt8 = 1
@@ -106,7 +106,7 @@ struct JobBody {
 
   /// Reads a body; nil if the bytes are none.
   @inline(__always)
-  init?(_ bytes: BorrowedBytes) {
+  package init?(_ bytes: BorrowedBytes) {
     var reader = EventReader(bytes)
     let flags = reader.byte()
     task = reader.varint32()

@@ -7,7 +7,7 @@ import NuvomModel
 ///     queue · priority u8 · job (a `JobBody`, the rest; its expiry counts from the fire)
 ///
 /// Brackets are there if their flag is set. Numbers are varints.
-struct ScheduleBody {
+package struct ScheduleBody {
   var createdMilliseconds: Int64 = 0
   var updatedMilliseconds: Int64 = 0
   var name = BorrowedBytes.none
@@ -21,9 +21,9 @@ struct ScheduleBody {
   var overlap = OverlapPolicy.allow
   var metadata = BorrowedBytes.none
   var retentionMilliseconds = NewSchedule().retentionMilliseconds
-  var queue: UInt32 = 0
-  var priority: UInt8 = 5
-  var job = BorrowedBytes.none
+  package var queue: UInt32 = 0
+  package var priority: UInt8 = 5
+  package var job = BorrowedBytes.none
 
   /// As `ScheduleTimes`, with the zone's number.
   enum Times {
@@ -105,7 +105,7 @@ struct ScheduleBody {
   }
 
   /// Reads a body; nil if the bytes are none.
-  init?(_ bytes: BorrowedBytes) {
+  package init?(_ bytes: BorrowedBytes) {
     var reader = EventReader(bytes)
     createdMilliseconds = Self.readTime(&reader)
     updatedMilliseconds = Self.readTime(&reader)
