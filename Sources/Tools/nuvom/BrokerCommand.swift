@@ -23,6 +23,9 @@ struct BrokerCommand: AsyncParsableCommand {
     let settings = try await Settings(flags: options.flags)
     var configuration = try ServerConfiguration(settings)
     configuration.isRecovering = options.recover
+    if options.recover, configuration.directory == nil {
+      throw Failure(.usage, "--recover goes on from a log, and --ephemeral keeps none; give one of them")
+    }
     let level = try settings[.logLevel].read(Logger.Level.read)
     ProcessLimits.prepare()
     let openFiles = ProcessLimits.raiseOpenFiles()

@@ -50,7 +50,7 @@ struct DamageCommand: ParsableCommand {
 
   /// A log of three segments: a round, a batch that is larger than a segment, and the rounds that are cut.
   private func tellLog(in directory: String) throws -> Specimen {
-    let story = try Story(directory, segmentBytes: segmentBytes)
+    let story = try RecordedStory(directory, segmentBytes: segmentBytes)
     try story.tellRound()
     story.rollSegment()
     try fill(story)
@@ -67,7 +67,7 @@ struct DamageCommand: ParsableCommand {
 
   /// A snapshot in the middle of a segment, behind which the log goes on; older segments are gone.
   private func tellSnapshot(in directory: String) throws -> Specimen {
-    let story = try Story(directory, segmentBytes: segmentBytes)
+    let story = try RecordedStory(directory, segmentBytes: segmentBytes)
     try story.tellRound()
     story.rollSegment()
     try fill(story)
@@ -81,7 +81,7 @@ struct DamageCommand: ParsableCommand {
 
   /// A snapshot for which the whole log is still there, so that it can be passed over.
   private func tellKeptLog(in directory: String) throws -> Specimen {
-    let story = try Story(directory, segmentBytes: segmentBytes)
+    let story = try RecordedStory(directory, segmentBytes: segmentBytes)
     try story.tellRound()
     _ = try story.takeSnapshot()
     story.tellJob("behind the snapshot")
@@ -92,7 +92,7 @@ struct DamageCommand: ParsableCommand {
   private var segmentBytes: Int { max(64 << 10, (size + (32 << 10) + 4_095) & ~4_095) }
 
   /// Goes on in a fresh segment, and tells rounds until so many bytes are in it.
-  private func fill(_ story: Story) throws {
+  private func fill(_ story: RecordedStory) throws {
     func last() throws -> (number: UInt64, bytes: Int) {
       let segment = try WALStorage.verify(story.directory).segments.last
       return (segment?.segment ?? 0, (segment?.bytes ?? 0) - SegmentHeader.size)

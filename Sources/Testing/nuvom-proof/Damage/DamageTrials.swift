@@ -1,5 +1,6 @@
 import Glibc
 import NuvomWAL
+import SeededNumbers
 
 /// Does each kind of damage to a specimen, and counts how it was judged.
 struct DamageTrials {
@@ -7,12 +8,12 @@ struct DamageTrials {
   private(set) var count = 0
   private var counts: [String: [String: Int]] = [:]
   private var order: [String] = []
-  private var random: Numbers
+  private var random: SeededNumbers
   private let stride: Int
   private var specimen = ""
 
   init(seed: UInt64, stride: Int) {
-    random = Numbers(seed: seed)
+    random = SeededNumbers(seed: seed)
     self.stride = stride
   }
 
@@ -146,20 +147,5 @@ struct DamageTrials {
     if counts[what] == nil { order.append(what) }
     counts[what, default: [:]][problem == nil ? outcome : "MISJUDGED", default: 0] += 1
     if let problem { failures.append("\(what), \(place): \(problem)") }
-  }
-}
-
-/// SplitMix64: the same numbers from the same seed.
-struct Numbers {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-    return value ^ (value >> 31)
   }
 }

@@ -29,10 +29,10 @@ struct GoldenCommand: ParsableCommand {
   }
 
   /// Tells a round and what else happens, and keeps the log's files, without the zeros behind their content, and the state.
-  private func keep(_ name: String, _ more: (Story) throws -> Void) throws {
+  private func keep(_ name: String, _ more: (RecordedStory) throws -> Void) throws {
     let directory = NSTemporaryDirectory() + "nuvom-golden-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let story = try Story(directory)
+    let story = try RecordedStory(directory)
     try story.tellRound()
     story.tellJob("the last of the round")
     try more(story)

@@ -37,7 +37,7 @@ final class Specimen {
   private let digests: [UInt64: UInt64]
   private let now: Time
 
-  init(_ name: String, _ story: Story) throws {
+  init(_ name: String, _ story: RecordedStory) throws {
     self.name = name
     directory = story.directory
     now = story.time
@@ -70,8 +70,8 @@ final class Specimen {
   }
 
   /// What a replay of the remembered batches gives, after each of them and after each that the log wrote by itself.
-  private static func digests(of story: Story) -> [UInt64: UInt64] {
-    let engine = Engine(Story.configuration, now: story.time)
+  private static func digests(of story: RecordedStory) -> [UInt64: UInt64] {
+    let engine = Engine(RecordedStory.configuration, now: story.time)
     var digests: [UInt64: UInt64] = [0: engine.digest()]
     var sequence: UInt64 = 0
     for batch in story.batches {
@@ -125,7 +125,7 @@ final class Specimen {
 
   /// What is wrong with a start's result, or nil; `expected` is what the rules say.
   func misjudged(_ expected: Finding) -> String? {
-    let recovery = EngineRecovery(Story.configuration, now: now)
+    let recovery = EngineRecovery(RecordedStory.configuration, now: now)
     do {
       let report = try WALStorage.verify(directory, giving: recovery)
       let last = report.segments.last?.lastSequence ?? 0
@@ -152,7 +152,7 @@ final class Specimen {
   /// As `misjudged`, by opening the log as a broker does: what is refused leaves all files as they were, what is opened is intact from
   /// then on. The directory is changed by that.
   func misopened(_ expected: Finding) -> String? {
-    let recovery = EngineRecovery(Story.configuration, now: now)
+    let recovery = EngineRecovery(RecordedStory.configuration, now: now)
     var options = WALOptions()
     options.segmentBytes = 64 << 10
     do {
@@ -161,7 +161,7 @@ final class Specimen {
       storage.close()
       if case .refused = expected { return "opened; by the rules: \(expected)" }
       if let difference = try differs(recovery.finished(), after: report.lastSequence) { return difference }
-      let again = EngineRecovery(Story.configuration, now: now)
+      let again = EngineRecovery(RecordedStory.configuration, now: now)
       let after = try WALStorage.verify(directory, giving: again)
       guard after.status == .open, after.segments.last?.lastSequence == report.lastSequence + 1 else {
         return "opened, and then \(after.status) up to \(after.segments.last?.lastSequence ?? 0)"

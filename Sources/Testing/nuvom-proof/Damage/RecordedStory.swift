@@ -9,7 +9,7 @@ import NuvomWAL
 ///
 /// The same rounds always make the same events. What was committed is remembered here too, so that what is read from the disk has
 /// something to be compared with that never was there.
-final class Story {
+final class RecordedStory {
   /// What was committed, in order.
   private(set) var batches: [(sequence: UInt64, body: [UInt8])] = []
   private(set) var time = Time(boot: 1_000_000_000_000, wall: 1_700_000_000_000_000)
