@@ -50,7 +50,7 @@ let package = Package(
     .library(name: "NuvomWorkerCommand", targets: ["NuvomWorkerCommand"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
     .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
-    // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
+    // For this repository's own benchmarks and fuzzing (Benchmarks/Package.swift, Tests/Fuzzing/Package.swift). No promise: it changes with the code, without notice.
     .library(
       name: "_NuvomCore",
       targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL"]),
@@ -151,7 +151,7 @@ let package = Package(
       dependencies: [
         "BrokerProcess", "CFaults", "CEpoll", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine",
         "NuvomBroker",
-        "NuvomStorage", "NuvomWAL", "NuvomModel", "MessagePack", "PlantedBugs",
+        "NuvomStorage", "NuvomWAL", "NuvomModel", "NuvomSchedule", "MessagePack", "PlantedBugs",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
@@ -175,9 +175,9 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging,
-        lifecycle, unixSignals,
+        "NuvomCommandLine", "NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomClient", "NuvomTasks", "NuvomWorker",
+        "NuvomStorage", "NuvomDiscovery", "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform",
+        nio, logging, lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -205,7 +205,8 @@ let package = Package(
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomSchedule", "NuvomWAL"]),
     tests(
       "NuvomBrokerTests",
-      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"]),
+      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"],
+      exclude: ["golden"]),
     tests(
       "NuvomServerTests",
       ["NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomModel", "MessagePack", nio, nioEmbedded, logging]),

@@ -9,6 +9,8 @@ public struct ServerConfiguration: Sendable {
   public var port = ProtocolLimits.defaultPort
   /// Directory of the log; nil for a broker that keeps nothing.
   public var directory: String?
+  /// Whether a damaged log is gone on with, without what is lost of it.
+  public var isRecovering = false
   /// When a batch of the log is forced to disk.
   public var sync = SyncPolicy.always
   /// Bytes that jobs, results, keys and dead letters may take in memory.

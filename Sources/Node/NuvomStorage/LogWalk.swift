@@ -5,6 +5,8 @@ import PlantedBugs
 public protocol RecoveryHandler: AnyObject {
   /// A snapshot begins: whatever was taken before is void. Called at most once for each snapshot file tried, newest first.
   func snapshotBegins(_ header: SnapshotHeader) throws
+  /// The snapshot that began is not usable: whatever was taken is void. Another one begins, or batches follow from the log's very first on.
+  func snapshotRejected()
   /// The next chunk of the snapshot; `body` is valid during the call.
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) throws
   /// The next batch of events after the snapshot; sequences rise, with gaps where the log marked its own openings and seals.
@@ -52,7 +54,7 @@ public struct RejectedSnapshot: Sendable, Equatable {
 /// Reads a log from its newest usable snapshot to its end and judges it. Changes nothing on disk.
 struct LogWalk {
   let directory: Directory
-  let files: LogFiles
+  var files: LogFiles
   private let buffer = ReadBuffer()
 
   private(set) var snapshot: (header: SnapshotHeader, info: SnapshotInfo)?
@@ -84,6 +86,7 @@ struct LogWalk {
         break
       } catch let problem as SnapshotProblem {
         if case .header(.newer(let version)) = problem { throw newer(version, file.path) }
+        handler?.snapshotRejected()
         rejectedSnapshots.append(RejectedSnapshot(path: file.path, problem: problem))
       }
     }

@@ -132,6 +132,7 @@ struct ReferenceModel {
       previous = now
       now = time
     case .resumed: resume()
+    case .salvaged: complain("the log was salvaged, and nobody had damaged it")
     case .queueNamed(let number, let name):
       if queues.updateValue(Array(name), forKey: number) != nil { complain("queue \(number) was named twice") }
     case .enqueued(let id, let queue, let priority, let start, let body):

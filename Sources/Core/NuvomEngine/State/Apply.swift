@@ -132,6 +132,9 @@ extension Engine {
       arena.free(record.name)
       clients.free(slot)
     case .resumed: applyResumed()
+    case .salvaged(let generation, let token):
+      guard jobs.raise(to: generation) else { return false }
+      scalars.pointee.nextToken = max(scalars.pointee.nextToken, token.rawValue)
     default: return applySchedule(event)
     }
     return true
