@@ -113,6 +113,11 @@ struct Salvage {
 
   private static func read(_ path: String, on disk: any Disk) throws(StorageError) -> [UInt8] {
     let file = try disk.open(path, .read)
-    return Array(try ReadBuffer().load(file, at: 0, count: try file.size()))
+    let buffer = ReadBuffer()
+    let size = try file.size()
+    // What is loaded is the buffer's memory.
+    return try withExtendedLifetime(buffer) { () throws(StorageError) in
+      Array(try buffer.load(file, at: 0, count: size))
+    }
   }
 }

@@ -48,6 +48,7 @@ enum FuzzTarget: String, CaseIterable {
   }()
 }
 
+/// What libFuzzer calls with each input, on one thread. Always 0: a find ends the process.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   FuzzTarget.chosen.run(UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : count))
