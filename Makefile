@@ -1,7 +1,7 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test build tools bench bench-full bench-packages instructions docs format clean packages
+.PHONY: help demo example test build tools bench bench-full bench-packages instructions docs sanitize format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks Benchmarks/transport
@@ -51,6 +51,10 @@ instructions: packages ## Count the instructions of the core's work; fails if th
 
 docs: packages ## Build the DocC pages into .build/documentation; fails if a link leads nowhere
 	@scripts/docs
+
+sanitize: packages ## Run the tests with ThreadSanitizer, then with AddressSanitizer (some half an hour)
+	@scripts/sanitize thread
+	@scripts/sanitize address
 
 format: ## Format all Swift files
 	@swift format --in-place --parallel --recursive --configuration .swift-format $(SWIFT_FILES)

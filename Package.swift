@@ -24,6 +24,7 @@ func tests(
 }
 
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -49,7 +50,7 @@ let package = Package(
     .library(name: "NuvomWorkerCommand", targets: ["NuvomWorkerCommand"]),
     .executable(name: "nuvom", targets: ["nuvom"]),
     .executable(name: "nuvom-discover", targets: ["nuvom-discover"]),
-    // For this repository's own benchmarks (Benchmarks/Package.swift). No promise: it changes with the code, without notice.
+    // For this repository's own benchmarks and fuzzing (Benchmarks/Package.swift, Tests/Fuzzing/Package.swift). No promise: it changes with the code, without notice.
     .library(
       name: "_NuvomCore",
       targets: ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL"]),
@@ -80,6 +81,7 @@ let package = Package(
     .target(name: "CMessagePack", path: "Sources/C/CMessagePack"),
     .target(name: "CPlatform", path: "Sources/C/CPlatform"),
     .target(name: "CLinkedTasks", path: "Sources/C/CLinkedTasks"),
+    .systemLibrary(name: "CEpoll", path: "Sources/C/CEpoll"),
 
     // Core: pure. No clock, no file, no socket.
     module("Core", "PlantedBugs"),
@@ -87,14 +89,17 @@ let package = Package(
     module("Core", "MessagePack", ["CMessagePack"]),
     module("Core", "NuvomWire", ["NuvomModel", "MessagePack", "NuvomSchedule"]),
     module("Core", "NuvomSchedule", ["NuvomModel"]),
-    module("Core", "NuvomEngine", ["NuvomModel", "NuvomSchedule"]),
+    module("Core", "NuvomEngine", ["NuvomModel", "NuvomSchedule", "PlantedBugs"]),
     module("Core", "NuvomWAL", ["CPlatform"]),
 
     // Node: the broker around the core.
-    module("Node", "NuvomStorage", ["NuvomWAL", "NuvomSchedule", "CPlatform"]),
+    module("Node", "NuvomStorage", ["NuvomWAL", "NuvomSchedule", "CPlatform", "PlantedBugs"]),
     module(
       "Node", "NuvomBroker",
-      ["NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL", "NuvomStorage"]),
+      [
+        "NuvomModel", "MessagePack", "NuvomWire", "NuvomSchedule", "NuvomEngine", "NuvomWAL", "NuvomStorage",
+        "PlantedBugs",
+      ]),
     module(
       "Node", "NuvomServer",
       ["NuvomBroker", "NuvomWire", "NuvomWAL", "MessagePack", "CPlatform", nio, nioPosix, logging, lifecycle]),
@@ -144,9 +149,10 @@ let package = Package(
     .executableTarget(
       name: "nuvom-proof",
       dependencies: [
-        "BrokerProcess", "CFaults", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine", "NuvomBroker",
-        "NuvomStorage", "NuvomWAL", "NuvomModel",
-        "MessagePack", "PlantedBugs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "BrokerProcess", "CFaults", "CEpoll", "SeededNumbers", "NuvomHistory", "NuvomSimulation", "NuvomEngine",
+        "NuvomBroker",
+        "NuvomStorage", "NuvomWAL", "NuvomModel", "NuvomSchedule", "MessagePack", "PlantedBugs",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Testing/nuvom-proof", swiftSettings: strict),
 
@@ -169,8 +175,9 @@ let package = Package(
     .executableTarget(
       name: "nuvom",
       dependencies: [
-        "NuvomCommandLine", "NuvomServer", "NuvomClient", "NuvomTasks", "NuvomWorker", "NuvomStorage", "NuvomDiscovery",
-        "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform", nio, logging, lifecycle, unixSignals,
+        "NuvomCommandLine", "NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomClient", "NuvomTasks", "NuvomWorker",
+        "NuvomStorage", "NuvomDiscovery", "NuvomModel", "NuvomSchedule", "NuvomSimulation", "MessagePack", "CPlatform",
+        nio, logging, lifecycle, unixSignals,
         subprocess,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -198,7 +205,11 @@ let package = Package(
     tests("NuvomStorageTests", ["NuvomStorage", "NuvomSchedule", "NuvomWAL"]),
     tests(
       "NuvomBrokerTests",
-      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"]),
+      ["NuvomBroker", "NuvomEngine", "NuvomModel", "NuvomSchedule", "NuvomStorage", "NuvomWAL", "MessagePack"],
+      exclude: ["golden"]),
+    tests(
+      "NuvomServerTests",
+      ["NuvomServer", "NuvomBroker", "NuvomEngine", "NuvomModel", "MessagePack", nio, nioEmbedded, logging]),
     tests("NuvomConnectionTests", ["NuvomConnection", "NuvomModel", "MessagePack"]),
     tests(
       "NuvomClientTests",

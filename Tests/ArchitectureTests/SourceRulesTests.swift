@@ -67,6 +67,17 @@ struct SourceRulesTests {
       folder: "Testing/NuvomHistory",
       forbidden: ["Nuvom*", "NIO*", "Foundation*", "Glibc", "Dispatch", "CPlatform", "BrokerProcess", "Testing"],
       reason: "who judges the broker shares no code with it, but for the codec, and runs wherever a history is"),
+    ImportRule(
+      folder: "Testing/BrokerProcess", forbidden: ["Nuvom*", "NIO*", "CFaults"],
+      reason: "who tries the real process says nothing but bytes to it"),
+    ImportRule(
+      folder: "Testing/nuvom-proof", forbidden: ["NIO*", "NuvomServer", "NuvomClient"],
+      reason: "what is tried on the real process speaks to it over sockets of its own, also wrongly"),
+    ImportRule(
+      folder: "Testing/NuvomSimulation",
+      forbidden: ["NIO*", "NuvomServer", "Foundation*", "Glibc", "Dispatch", "CPlatform", "BrokerProcess"],
+      reason: "a simulated world has nothing of the real one"),
+    ImportRule(folder: "Core/PlantedBugs", forbidden: ["*"], reason: "a planted bug is a word"),
     ImportRule(folder: "", forbidden: ["NuvomTestKit"], reason: "what ships knows nothing of what tests it"),
     ImportRule(
       folder: "Tools/NuvomDiscovery", forbidden: ["Nuvom*", "NIO*"],

@@ -409,6 +409,50 @@ func heldUp(isCommitting: Bool) throws {
   #expect(more == used)
 }
 
+@Test("answers to many connections leave before the turn's end when they pile up")
+func answersOfATurn() throws {
+  let world = BrokerWorld()
+  let clients = try (0..<6).map { _ in try world.client() }
+  world.enqueue(clients[0], 1, String(repeating: "x", count: 900 << 10))
+  world.broker.endTurn()
+  #expect(world.heard(clients[0]) == ["1 ok"])
+  // The first job of an empty broker.
+  let id: MessageValue = .uint(JobID(partition: 0, generation: 1, slot: 0).rawValue)
+  for client in clients { world.say(client, 2, "get", ["id": id]) }
+  #expect(clients.prefix(5).allSatisfy { world.heard($0) == ["2 ok"] })
+  #expect(world.heard(clients[5]) == [])
+  world.broker.endTurn()
+  #expect(world.heard(clients[5]) == ["2 ok"])
+}
+
+@Test("while a commit keeps answers back, all connections together are owed a bounded amount")
+func answersOfACommit() throws {
+  let world = BrokerWorld()
+  let clients = try (0..<12).map { _ in try world.client() }
+  world.enqueue(clients[0], 1, String(repeating: "x", count: 8 << 20))
+  world.broker.endTurn()
+  #expect(world.heard(clients[0]) == ["1 ok"])
+  let id: MessageValue = .uint(JobID(partition: 0, generation: 1, slot: 0).rawValue)
+  let request = frame([0, 2, "get", ["id": id]])
+  world.storage.script = [.pending]
+  world.enqueue(clients[0], 3)
+  world.broker.endTurn()
+  let taken = clients.map { world.bytes($0, request) }
+  #expect(taken.filter { $0 == 0 }.count == 4)
+  #expect(world.broker.owesTooMuch)
+  // Also somebody who is gone was owed something.
+  world.broker.disconnect(clients[1])
+  world.broker.endTurn()
+  #expect(world.broker.owesTooMuch && world.bytes(clients[11], request) == 0)
+  world.broker.receive(.committed(.done(1)))
+  world.broker.endTurn()
+  #expect(!world.broker.owesTooMuch)
+  #expect(world.heard(clients[2]) == ["2 ok"])
+  #expect(world.bytes(clients[11], request) == request.count)
+  world.broker.endTurn()
+  #expect(world.heard(clients[11]) == ["2 ok"])
+}
+
 @Test("a dequeue's response has no more elements than a frame may have, and 10,000 plain jobs fit into one")
 func elementsOfDequeue() throws {
   func elements(_ value: MessageValue) -> Int {

@@ -42,16 +42,26 @@ final class LogDirectory {
 }
 
 /// What a recovery gave, in words.
-final class Recovered: RecoveryHandler {
+final class Recovered: SalvageHandler {
   var snapshot: UInt64?
+  /// What was behind a damage, and the events that a salvage went on with.
+  var lost: [String] = []
+  var salvaged: [String] = []
   var chunks: [String] = []
   var batches: [String] = []
 
   func snapshotBegins(_ header: SnapshotHeader) { (snapshot, chunks, batches) = (header.sequence, [], []) }
+  func snapshotRejected() { (snapshot, chunks, batches) = (nil, [], []) }
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) {
     chunks.append("\(kind): \(String(decoding: body, as: UTF8.self))")
   }
   func batch(_ batch: Batch) { batches.append(String(decoding: batch.body, as: UTF8.self)) }
+  func lost(_ batch: Batch) { lost.append(String(decoding: batch.body, as: UTF8.self)) }
+  func salvage(_ lost: LostPart) -> [UInt8] {
+    salvaged.append("new")
+    return Array("salvaged".utf8)
+  }
+  func salvaged(_ events: UnsafeRawBufferPointer) { salvaged.append(String(decoding: events, as: UTF8.self)) }
 }
 
 /// Results that other threads deliver, waited for in order.
@@ -72,13 +82,14 @@ final class OpenLog {
   private var buffer = BatchBuffer(bodyCapacity: 16)
   var clock: Int64 = 0
 
-  init(_ directory: LogDirectory, _ edit: (inout WALOptions) -> Void = { _ in }) throws {
+  init(_ directory: LogDirectory, salvaging: Bool = false, _ edit: (inout WALOptions) -> Void = { _ in }) throws {
     var options = WALOptions()
     options.segmentBytes = 64 << 10
     edit(&options)
     let results = results
     (storage, report) = try WALStorage.open(
-      directory.path, options: options, at: LogTime(bootMicroseconds: 1, wallMicroseconds: 2), handler: recovered
+      directory.path, options: options, at: LogTime(bootMicroseconds: 1, wallMicroseconds: 2), handler: recovered,
+      salvage: salvaging ? recovered : nil
     ) { results.put($0) }
   }
 

@@ -183,6 +183,24 @@ import Testing
     #expect(throws: StorageError.self) { try WALStorage.verify(directory.path) }
   }
 
+  @Test("A snapshot of a newer format version is refused as such, and never passed over for an older one")
+  func newerSnapshot() throws {
+    let directory = try LogDirectory()
+    do {
+      let log = try OpenLog(directory)
+      log.commit("one")
+      _ = try log.snapshot(["state"]).get()
+    }
+    let name = try #require(directory.names(".snapshot").first)
+    var content = try directory.bytes(name)
+    content[8] = 2
+    let sum = content.withUnsafeBytes { nuvomChecksum($0, count: 60) }
+    for index in 0..<4 { content[60 + index] = UInt8(truncatingIfNeeded: sum >> (8 * index)) }
+    try directory.write(content, to: name)
+    #expect(try code(directory) == .newerVersion)
+    #expect(throws: StorageError.self) { try WALStorage.verify(directory.path) }
+  }
+
   @Test("A path that is a file is refused as not writable, and another partition's log as foreign")
   func wrongPlaces() throws {
     let directory = try log(["one"])

@@ -109,6 +109,39 @@ import Testing
     #expect(log.storage.room(at: log.time) == 0)
   }
 
+  @Test("Others fill the disk, too: room is looked at anew when an eighth of a segment was written")
+  func looksAgain() throws {
+    let directory = try LogDirectory()
+    let log = try OpenLog(directory) { $0.diskLimit = 10 * 64 << 10 }
+    log.clock += 2_000_000
+    let before = log.storage.room(at: log.time)
+    // What a snapshot has given back is seen without a second's passing.
+    let small = String(repeating: "x", count: 1_000)
+    _ = try log.snapshot([big]).get()
+    log.commit(small)
+    #expect(log.storage.room(at: log.time) == before - 1_048)
+    for _ in 0..<8 { log.commit(small) }
+    #expect(log.storage.room(at: log.time) < before - segment)
+  }
+
+  @Test("Before a segment ends the next is there, also when the log holds more than it should")
+  func spareInTime() throws {
+    let directory = try LogDirectory()
+    let log = try OpenLog(directory) {
+      $0.placement = .inline
+      $0.machine = Machine(
+        disk: SystemDisk(), monotonicMicroseconds: { 0 }, randomNumber: { 1 }, hasThreads: false)
+    }
+    // Nothing is live, and no snapshot frees what is not.
+    for _ in 0..<8 { log.commit(big) }
+    _ = log.storage.room(at: log.time)
+    #expect(!log.storage.runShelf() && directory.names(".wal").count == 2)
+    for _ in 0..<2 { log.commit(big) }
+    _ = log.storage.room(at: log.time)
+    #expect(log.storage.runShelf() && directory.names(".spare").count == 1)
+    #expect(!log.storage.runShelf())
+  }
+
   @Test("When room is low, a snapshot that would free something is due before its usual time")
   func dueWhenLow() throws {
     let directory = try LogDirectory()

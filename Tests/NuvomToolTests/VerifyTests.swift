@@ -70,6 +70,43 @@ extension ProgramTests {
       #expect(ended.output.isEmpty)
     }
 
+    @Test(
+      "Damage in the middle: verify tells what --recover would lose, --recover goes on without it and keeps the damaged files"
+    )
+    func salvaged() throws {
+      let (workspace, _) = try log()
+      try workspace.change(Self.segment) { bytes in
+        let place = try #require(bytes.range(of: Data("two".utf8)))
+        bytes[place.lowerBound] ^= 1
+      }
+      let damaged = try Data(contentsOf: URL(fileURLWithPath: workspace.file(Self.segment)))
+      let report = try verify(workspace, 65)
+      guard case .array(let gone)? = report["lost"]?["enqueued"], gone.count == 1, case .string(let lost) = gone[0]
+      else {
+        throw Unreadable(description: "\(report)")
+      }
+      #expect(report["lost"]?["salvageable"] == true && report["lost"]?["batches"] == 2)
+      let told = try workspace.nuvom(["wal", "verify", "data"]).output
+      #expect(
+        told.contains("nuvom broker --recover") && told.contains("gone: \(lost)") && told.contains("delivered again"))
+      let refused = try workspace.nuvom(["broker", "--listen", "127.0.0.1:0", "--data", "data"])
+      #expect(refused.status == 65 && refused.error.contains("--recover"))
+      let broker = try RunningBroker(workspace, ["--data", "data", "--recover"])
+      for line in ["gone: \(lost)", "salvaged: everything up to batch", "data/damaged-1"] {
+        #expect(broker.log.contains(line), "\(broker.log)")
+      }
+      #expect(try broker.ask(["queues"])["queues"]?[0]?["ready"] == 1)
+      let new = try broker.ask(["enqueue", "four"])
+      #expect("\(new)".contains(lost) == false)
+      broker.end(SIGTERM)
+      let kept = URL(fileURLWithPath: workspace.file("data/damaged-1/00000000000000000001.wal"))
+      #expect(try Data(contentsOf: kept) == damaged)
+      #expect(try verify(workspace, 0).text("status") == "sealed")
+      let again = try RunningBroker(workspace, ["--data", "data", "--recover"])
+      #expect(again.log.contains("nothing was to be salvaged"))
+      #expect(try again.ask(["queues"])["queues"]?[0]?["ready"] == 2)
+    }
+
     @Test("A log of a newer version: 65, from both")
     func newer() throws {
       let (workspace, _) = try log()

@@ -14,6 +14,9 @@ public struct EngineConfiguration: Sendable {
   public var deadLetterLimit: Int
   /// How long a dead letter is kept.
   public var deadLetterRetentionMilliseconds: UInt64
+  /// Slots that each table may have at most. Tables reserve address space for so many, 16 bytes for each 64: who makes thousands of small
+  /// engines gives a small number, above what will ever be in one.
+  public var slotLimit = UInt32.max - 63
   /// Where the tables' memory comes from.
   public var blocks: any BlockSource
 
@@ -121,24 +124,24 @@ public final class Engine {
     scalars = .allocate(capacity: 1)
     scalars.initialize(to: Scalars(now: now, previous: now, logged: now, counts: QueueRecord()))
     let blocks = configuration.blocks
-    jobs = Slab(maximumSlots: .max - 63, blocks: blocks)
+    jobs = Slab(maximumSlots: min(.max - 63, configuration.slotLimit), blocks: blocks)
     arena = Arena(blocks)
     queueNames = NameTable(maximum: 100_000, hash: hashing)
     taskNames = NameTable(maximum: 100_000, hash: hashing)
     queues = Slab(maximumSlots: 100_032, blocks: blocks)
-    readyLists = Slab(maximumSlots: 100_000 * 256, blocks: blocks)
-    keys = Slab(maximumSlots: 1 << 30, blocks: blocks)
+    readyLists = Slab(maximumSlots: min(100_000 * 256, configuration.slotLimit), blocks: blocks)
+    keys = Slab(maximumSlots: min(1 << 30, configuration.slotLimit), blocks: blocks)
     keyIndex = ByteTable()
-    clients = Slab(maximumSlots: 1 << 20, blocks: blocks)
+    clients = Slab(maximumSlots: min(1 << 20, configuration.slotLimit), blocks: blocks)
     clientIndex = ByteTable()
-    answers = Slab(maximumSlots: 1 << 26, blocks: blocks)
-    schedules = Slab(maximumSlots: 1 << 30, blocks: blocks)
+    answers = Slab(maximumSlots: min(1 << 26, configuration.slotLimit), blocks: blocks)
+    schedules = Slab(maximumSlots: min(1 << 30, configuration.slotLimit), blocks: blocks)
     scheduleIndex = ByteTable()
     zones = ZoneTable(hash: hashing)
     bootTimers = TimerWheel(now: now.boot)
     wallTimers = TimerWheel(now: now.wall)
-    waiting = WaitingRoom(now: now.boot, blocks: blocks)
-    progress = ProgressTable(hash: hashing, blocks: blocks)
+    waiting = WaitingRoom(now: now.boot, slotLimit: configuration.slotLimit, blocks: blocks)
+    progress = ProgressTable(hash: hashing, slotLimit: configuration.slotLimit, blocks: blocks)
     events = EventWriter()
     scratch = EventWriter(capacity: 4 << 10)
     fireBytes = EventWriter(capacity: 512)

@@ -120,6 +120,38 @@ public struct SegmentReader {
     return .torn(offset: offset, problem)
   }
 
+  /// Gives the batches that lie whole in a segment's bytes from `offset` on, with sequences that rise from above `sequence`, whatever is between
+  /// them: what is left of a segment behind a damage. Returns where the last of them ends, or `offset`.
+  ///
+  /// `seed` is that of the segment that the bytes are of, whether or not its own header is intact.
+  public static func intactBatches(
+    in bytes: UnsafeRawBufferPointer, from offset: Int, after sequence: UInt64, seed: ChecksumSeed,
+    _ found: (Batch) throws -> Void
+  ) rethrows -> Int {
+    guard let start = bytes.baseAddress else { return offset }
+    var place = max(SegmentHeader.size, (offset + 7) & ~7)
+    var end = offset
+    var last = sequence
+    while place <= bytes.count - BatchHeader.size {
+      let base = start + place
+      let kind: UInt32 = base.integer(at: 4)
+      guard kind >= BatchKind.events.rawValue, kind <= BatchKind.opened.rawValue,
+        base.integer(at: 16, as: UInt64.self) > last, let header = BatchHeader.decode(at: base, seed: seed),
+        header.encodedSize <= bytes.count - place,
+        seed.checksum(base + BatchHeader.size, count: alignedToEight(header.bodyLength)) == header.bodyChecksum
+      else {
+        place += 8
+        continue
+      }
+      let body = UnsafeRawBufferPointer(start: base + BatchHeader.size, count: header.bodyLength)
+      try found(Batch(header: header, body: body, offset: place))
+      last = header.sequence
+      place += header.encodedSize
+      end = place
+    }
+    return end
+  }
+
   /// Looks for intact headers from the end of the valid content on: whether there is one, and the highest durable mark among them.
   /// One look at each multiple of 8; a checksum of 44 bytes only where kind and sequence are plausible.
   private func laterHeaders() -> (found: Bool, mark: UInt64) {

@@ -5,6 +5,7 @@ import MessagePack
 public import NuvomWAL
 import NuvomSchedule
 import NuvomWire
+import PlantedBugs
 
 /// The transport under a broker: what carries bytes to connections. Called on the broker's thread only.
 public protocol Transport: AnyObject {
@@ -87,6 +88,9 @@ public final class Broker {
     /// Those whose turn it is to be let out.
     var leaving: [Peer] = []
     var isInTurn = false
+    /// Bytes in `Peer.told` and `Peer.held`, of all peers together.
+    var owed = 0
+    var leftRequests = false
   }
 
   private var peers: [Peer?] {
@@ -226,6 +230,7 @@ public final class Broker {
 
   @inline(__always)
   private func list(_ peer: Peer) {
+    turn.pointee.owed += peer.noteTold()
     if !peer.isListed {
       peer.isListed = true
       told.append(peer)
@@ -238,16 +243,32 @@ public final class Broker {
   /// told to one connection stays below this and one answer, whatever it sends.
   private static let answerLimit = 1 << 20
 
+  /// The same for all connections together, while a commit keeps their answers back.
+  private static let answersLimit = 64 << 20
+
+  /// Whether all connections together are owed so much that no request is taken until the log lets answers out.
+  @inline(__always)
+  public var owesTooMuch: Bool { turn.pointee.owed > Self.answersLimit }
+
+  /// Whether the last `receive(_:from:)` left whole requests behind because the connection was held up. Its answers may have left since.
+  public private(set) var leftRequests: Bool {
+    get { turn.pointee.leftRequests }
+    set { turn.pointee.leftRequests = newValue }
+  }
+
   /// Whether a connection's requests wait until answers to earlier ones have left.
   @inline(__always)
   public func isHeldUp(_ connection: ConnectionID) -> Bool { peer(connection).map(isHeldUp) ?? false }
 
   @inline(__always)
-  private func isHeldUp(_ peer: Peer) -> Bool { peer.told.count + peer.held.count > Self.answerLimit }
+  private func isHeldUp(_ peer: Peer) -> Bool {
+    peer.told.count + peer.held.count > Self.answerLimit || owesTooMuch
+  }
 
   /// Takes the bytes that a connection has sent, and decides every whole request in them, or until it is held up. Returns how many bytes
   /// were used up: the owner gives the rest again, with what follows or when answers have left. All, if the connection is ending.
   public func receive(_ bytes: BorrowedBytes, from connection: ConnectionID) -> Int {
+    leftRequests = false
     guard let peer = peer(connection), !peer.isEnding else { return bytes.count }
     beginTurn()
     var position = 0
@@ -265,10 +286,15 @@ public final class Broker {
         if peer.isEnding { return bytes.count }
       }
     }
+    leftRequests = position < bytes.count
     // Under load the disk should be at work while the next connections are read.
-    if engine.eventBytes.count > Self.turnBytes, case .idle = commit { endTurn(isBusy: true) }
+    let isMuch = engine.eventBytes.count > Self.turnBytes || turn.pointee.owed > Self.turnAnswerBytes
+    if isMuch, case .idle = commit { endTurn(isBusy: true) }
     return position
   }
+
+  /// Bytes of answers after which it ends as well: however many connections ask for large jobs at once, their answers go to their sockets one after the other.
+  private static let turnAnswerBytes = 4 << 20
 
   /// Bytes of events after which a turn ends though more has arrived, if the log is free.
   private static let turnBytes = 128 << 10
@@ -516,7 +542,10 @@ public final class Broker {
 
   /// Submits the next batch, if the log is free and there is one.
   private func advance(_ storage: any Storage, isBusy: Bool = false) {
-    guard case .idle = commit else { return }
+    guard case .idle = commit else {
+      if PlantedBug.replyBeforeCommit.isPlanted { letOutTold() }
+      return
+    }
     if batch.isEmpty {
       letOutTold()
       if case .none = snapshot, isSnapshotDue(storage) {
@@ -570,6 +599,7 @@ public final class Broker {
   /// Hands what a peer was owed to its socket, and closes an ending one that is owed nothing more.
   @inline(__always)
   private func letOut(_ peer: Peer) {
+    turn.pointee.owed -= peer.held.count
     if self.peer(peer.connection) === peer {
       peer.held.withBytes { transport.send($0, to: peer.connection) }
       if peer.isEnding, !peer.isListed { transport.close(peer.connection) }

@@ -4,11 +4,13 @@ public import NuvomStorage
 public import NuvomWAL
 
 /// Builds an engine from what a log holds: the newest snapshot, then the events after it.
-public final class EngineRecovery: RecoveryHandler {
+public final class EngineRecovery: SalvageHandler {
   private var engine: Engine
   private var isInSnapshot = false
   private let configuration: EngineConfiguration
   private let now: Time
+  /// Of a damaged log that is gone on with: what happened behind the damage.
+  package private(set) var lost = LostEvents()
 
   /// The log, though its checksums agree, says something that cannot be: it was written by another program, or this one has an error.
   public struct Inconsistency: Error, CustomStringConvertible, Sendable {
@@ -27,6 +29,12 @@ public final class EngineRecovery: RecoveryHandler {
   public func snapshotBegins(_ header: SnapshotHeader) throws {
     engine = Engine(configuration, now: now)
     isInSnapshot = true
+  }
+
+  /// Begins anew.
+  public func snapshotRejected() {
+    engine = Engine(configuration, now: now)
+    isInSnapshot = false
   }
 
   /// The engine, when the storage is open: everything was read.
@@ -63,10 +71,42 @@ public final class EngineRecovery: RecoveryHandler {
   public func batch(_ batch: Batch) throws {
     try checkSnapshot()
     if !engine.replay(batch.body) {
+      if let tag = Engine.unknownTag(in: batch.body) {
+        throw Inconsistency(
+          description:
+            "batch \(batch.header.sequence) of the log holds an event of kind \(tag), which this version does not know; use the version that wrote it"
+        )
+      }
       throw Inconsistency(
         description:
           "batch \(batch.header.sequence) of the log does not follow from what is before it; keep a copy of the directory and report this"
       )
+    }
+  }
+
+  // MARK: A damaged log
+
+  /// Takes note of a batch that cannot follow any more.
+  public func lost(_ batch: Batch) { lost.add(batch.body, partition: configuration.partition) }
+
+  /// Sees to it that nothing is given out twice.
+  public func salvage(_ part: LostPart) throws -> [UInt8] {
+    try checkSnapshot()
+    guard let events = engine.salvage(lost, unreadableBytes: part.possibleBytes) else {
+      throw Inconsistency(
+        description:
+          "so much of the log is lost (up to \(part.possibleBytes) bytes) that job ids could not be kept unique; restore a backup"
+      )
+    }
+    return events
+  }
+
+  /// Applies the events of a salvage that was interrupted.
+  public func salvaged(_ events: UnsafeRawBufferPointer) throws {
+    try checkSnapshot()
+    if !engine.replay(events) {
+      throw Inconsistency(
+        description: "the file SALVAGE is not one of this version; keep a copy of the directory and report this")
     }
   }
 }

@@ -10,6 +10,7 @@ final class Peer {
     var isOpen = false
     var isEnding = false
     var isListed = false
+    var noted = 0
     var told = MessageWriter()
     var held = MessageWriter()
     var toldDeliveries: [(id: JobID, token: LeaseToken)] = []
@@ -72,8 +73,17 @@ final class Peer {
     _modify { yield &state.pointee.heldDeliveries }
   }
 
+  /// By how much `told` has grown since it was asked last.
+  @inline(__always)
+  func noteTold() -> Int {
+    let growth = state.pointee.told.count - state.pointee.noted
+    state.pointee.noted += growth
+    return growth
+  }
+
   /// Moves what was told behind the commit that now begins.
   func hold() {
+    state.pointee.noted = 0
     if state.pointee.held.count == 0 {
       swap(&state.pointee.held, &state.pointee.told)
       if !toldDeliveries.isEmpty { swap(&state.pointee.heldDeliveries, &state.pointee.toldDeliveries) }

@@ -26,8 +26,15 @@ final class BrokerLoop: Transport {
   private var whenEnded: EventLoopPromise<Void>?
   private var sweep: Scheduled<Void>?
   private var zones: Scheduled<Void>?
-  /// Bytes of incomplete frames and unsent responses.
+  /// Connections that were refused and have a moment to read why.
+  var refused = 0
+  /// Whether one more may have it.
+  var keepsRefused: Bool { refused < configuration.refusedLimit }
+  /// Bytes of incomplete frames and unsent responses, over all connections.
   private(set) var bufferedBytes = 0
+  private var isShedding = false
+  /// Connections whose requests wait because of what all connections together are owed.
+  private var heldUp: [ConnectionHandler] = []
 
   /// What each request touches. Behind a pointer: a class's stored properties are checked for exclusive access each time.
   private struct Turn {
@@ -35,7 +42,7 @@ final class BrokerLoop: Transport {
     /// By the slot of the connection's number.
     var handlers: [ConnectionHandler?] = []
     var isOpen = false
-    var began = NIODeadline.now()
+    var began: NIODeadline
     /// See `outgoing`.
     var outgoing = ByteBuffer()
   }
@@ -45,9 +52,16 @@ final class BrokerLoop: Transport {
     _modify { yield &turn.pointee.handlers }
   }
 
-  init(eventLoop: any EventLoop, configuration: ServerConfiguration, logger: Logger) {
+  private let clock: () -> Time
+
+  /// `clock` is the broker's too: deadlines are times of it.
+  init(
+    eventLoop: any EventLoop, configuration: ServerConfiguration, logger: Logger,
+    clock: @escaping () -> Time = systemTime
+  ) {
+    self.clock = clock
     turn = .allocate(capacity: 1)
-    turn.initialize(to: Turn())
+    turn.initialize(to: Turn(began: eventLoop.now))
     self.eventLoop = eventLoop
     self.configuration = configuration
     self.logger = logger
@@ -118,6 +132,9 @@ final class BrokerLoop: Transport {
     return broker.receive(bytes, from: connection)
   }
 
+  /// Whether the last `receive` left whole requests behind.
+  var leftRequests: Bool { broker?.leftRequests ?? false }
+
   /// Whether the broker takes nothing from a connection until answers have left.
   func isHeldUp(_ connection: ConnectionID) -> Bool { broker?.isHeldUp(connection) ?? false }
 
@@ -126,17 +143,40 @@ final class BrokerLoop: Transport {
     openTurn()
   }
 
-  /// Counts a change of buffered bytes. False if there are now more than allowed.
-  func buffer(_ change: Int) -> Bool {
+  /// Counts a change of buffered bytes. When they are more than allowed, connections are closed until they are not: at once, since a turn may go on
+  /// adding to them. It may be in the middle of letting answers out, as is every socket that fails.
+  func buffer(_ change: Int) {
     bufferedBytes += change
-    return change <= 0 || bufferedBytes <= configuration.bufferLimit
+    guard change > 0, bufferedBytes > configuration.bufferLimit, !isShedding else { return }
+    isShedding = true
+    shed()
+    isShedding = false
+  }
+
+  /// Closes the connection for which most is kept, until all together keep no more than allowed: so nobody suffers for what others keep.
+  private func shed() {
+    while bufferedBytes > configuration.bufferLimit {
+      let most = handlers.lazy.compactMap(\.self).max { $0.counted < $1.counted }
+      guard let most, most.counted > 0 else { return }
+      let code = most.shed()
+      logger.info(
+        "connection closed: all connections together keep too much memory, and this one the most",
+        metadata: ["code": "\(code.wireName)", "peer": "\(most.peerName)"])
+    }
+  }
+
+  /// Whether the requests of all connections wait; who asks has one that does, and is called when they go on.
+  func holdsUpAll(_ handler: ConnectionHandler) -> Bool {
+    guard broker?.owesTooMuch == true else { return false }
+    heldUp.append(handler)
+    return true
   }
 
   /// Closes connections that break the rules of time: no hello, silence, no reading.
   private func sweepConnections() {
     sweep = nil
     if let broker, broker.connections > 0 { scheduleSweep() }
-    let now = NIODeadline.now()
+    let now = eventLoop.now
     for handler in handlers {
       guard let handler, let connection = handler.connection else { continue }
       let isWaiting = broker?.isWaiting(connection) ?? false
@@ -192,7 +232,7 @@ final class BrokerLoop: Transport {
   private func openTurn() {
     if turn.pointee.isOpen { return }
     turn.pointee.isOpen = true
-    turn.pointee.began = .now()
+    turn.pointee.began = eventLoop.now
     eventLoop.assumeIsolated().execute { self.endTurn() }
   }
 
@@ -206,6 +246,11 @@ final class BrokerLoop: Transport {
     turn.pointee.isOpen = false
     guard let broker else { return }
     broker.endTurn()
+    if !heldUp.isEmpty, !broker.owesTooMuch {
+      let waiting = heldUp
+      heldUp = []
+      for handler in waiting { handler.resume() }
+    }
     scheduleWake()
     if isDraining { finishDraining() }
   }
@@ -216,7 +261,7 @@ final class BrokerLoop: Transport {
     if let wake, wake.at <= deadline { return }
     wake?.task.cancel()
     // Never at once: NIO would run it before it looks at its connections, and again, for as long as there are timers to fire.
-    let delay = max(10, deadline - systemTime().boot)
+    let delay = max(10, deadline - clock().boot)
     let task = eventLoop.assumeIsolated().scheduleTask(in: .microseconds(delay)) {
       self.wake = nil
       self.broker?.fireTimers()

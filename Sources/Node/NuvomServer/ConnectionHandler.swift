@@ -12,8 +12,11 @@ final class ConnectionHandler: ChannelInboundHandler {
   private let loop: BrokerLoop
   private let state: UnsafeMutablePointer<State>
   private(set) var peerName = "unknown"
-  private var counted = 0
-  private let came = NIODeadline.now()
+  /// Bytes of it that the loop has been told of: what is in `partial`, and what the socket had not taken at the last look.
+  private(set) var counted = 0
+  /// Told that there is no place for it, and not closed yet.
+  private var isRefused = false
+  private let came: NIODeadline
 
   /// What each read touches. Behind a pointer: a class's stored properties are checked for exclusive access each time.
   private struct State {
@@ -22,14 +25,21 @@ final class ConnectionHandler: ChannelInboundHandler {
     var partial: ByteBuffer?
     var isHeldUp = false
     var hasSpoken = false
-    var lastHeard = NIODeadline.now()
+    var lastHeard: NIODeadline
+    /// Bytes that the socket had not taken at the last look, and those handed to it since.
+    var unsent = 0
+    var sentSinceLook = 0
+    /// What is kept of answers: a buffer of which a part was taken is kept whole. The sizes of the buffers, and their sum.
+    var buffers: [Int] = []
+    var bufferedAnswers = 0
     var stuck: (since: NIODeadline, bytes: Int)?
   }
 
   init(loop: BrokerLoop) {
     self.loop = loop
+    came = loop.eventLoop.now
     state = .allocate(capacity: 1)
-    state.initialize(to: State())
+    state.initialize(to: State(lastHeard: came))
   }
 
   deinit {
@@ -97,7 +107,10 @@ final class ConnectionHandler: ChannelInboundHandler {
       var writer = MessageWriter()
       ResponseEncoder.encodeGoodbye(refusal.code, retryAfterMilliseconds: 1_000, into: &writer)
       writer.withBytes { send($0) }
-      close()
+      // Who has not read it when the socket closes may not get it; but in a flood those who wait to be closed must not take all files.
+      isRefused = loop.keepsRefused
+      loop.refused += isRefused ? 1 : 0
+      if isRefused { close() } else { abort() }
     }
   }
 
@@ -106,9 +119,12 @@ final class ConnectionHandler: ChannelInboundHandler {
       self.connection = nil
       loop.disconnect(connection)
     }
-    _ = loop.buffer(-counted)
-    counted = 0
+    if isRefused { loop.refused -= 1 }
+    isRefused = false
     partial = nil
+    state.pointee.unsent = 0
+    forgetTaken(0)
+    count()
     context.fireChannelInactive()
   }
 
@@ -152,14 +168,63 @@ final class ConnectionHandler: ChannelInboundHandler {
       partial = kept
     }
     let wasHeldUp = isHeldUp
-    isHeldUp = partial != nil && loop.isHeldUp(connection)
+    isHeldUp = partial != nil && loop.leftRequests
     if isHeldUp != wasHeldUp { setReading() }
-    let change = (partial?.readableBytes ?? 0) - counted
+    count()
+    // What it waits for may have happened already: a turn that ended early has let its answers out.
+    if isHeldUp, !loop.holdsUpAll(self), !loop.isHeldUp(connection) { resume() }
+  }
+
+  /// Tells the loop how much is kept for this connection now.
+  private func count() {
+    let change = (partial?.readableBytes ?? 0) + state.pointee.bufferedAnswers - counted
+    guard change != 0 else { return }
     counted += change
-    if !loop.buffer(change) {
-      partial = nil
-      loop.end(connection, .memoryFull)
+    loop.buffer(change)
+  }
+
+  /// Looks how much of what was sent the socket has not taken.
+  private func look(_ context: ChannelHandlerContext) {
+    let unsent = unsentBytes(context)
+    state.pointee.unsent = unsent
+    state.pointee.sentSinceLook = 0
+    forgetTaken(unsent)
+    count()
+  }
+
+  /// Takes note that the socket has taken all answers but this many bytes.
+  private func forgetTaken(_ unsent: Int) {
+    // Small answers are not noted when they are sent; together they are less than a look's distance.
+    if unsent > state.pointee.bufferedAnswers { note(unsent - state.pointee.bufferedAnswers) }
+    var taken = 0
+    for size in state.pointee.buffers {
+      guard unsent == 0 || state.pointee.bufferedAnswers - size >= unsent else { break }
+      state.pointee.bufferedAnswers -= size
+      taken += 1
     }
+    state.pointee.buffers.removeFirst(taken)
+  }
+
+  private func note(_ size: Int) {
+    state.pointee.buffers.append(size)
+    state.pointee.bufferedAnswers += size
+  }
+
+  /// Gives up what is kept for the connection, and with it the connection: all connections together keep too much, and this one the most. The reason.
+  func shed() -> ErrorCode {
+    guard state.pointee.bufferedAnswers <= partial?.readableBytes ?? 0 else {
+      if let connection { loop.end(connection, .slowReader) }
+      abort()
+      state.pointee.unsent = 0
+      forgetTaken(0)
+      count()
+      return .slowReader
+    }
+    partial = nil
+    isHeldUp = false
+    count()
+    if let connection { loop.end(connection, .memoryFull) }
+    return .memoryFull
   }
 
   /// Gives the broker what it did not take before. Not at once: it may be in the middle of letting answers out.
@@ -182,9 +247,12 @@ final class ConnectionHandler: ChannelInboundHandler {
   func send(_ bytes: BorrowedBytes) {
     guard let context, bytes.count > 0 else { return }
     context.writeAndFlush(wrapOutboundOut(loop.outgoing(bytes)), promise: nil)
+    state.pointee.sentSinceLook += bytes.count
+    if state.pointee.unsent > 0 || bytes.count > Self.unlookedBytes { note(bytes.count) }
+    if state.pointee.unsent > 0 || state.pointee.sentSinceLook > Self.unlookedBytes { look(context) }
     if stuck == nil {
       if isHeldUp { resume(context) }
-    } else if unsentBytes(context) > Self.unsentLimit {
+    } else if state.pointee.unsent > Self.unsentLimit {
       // Many waiting dequeues can be answered at once; a connection that reads none of them must not keep all of it in memory.
       context.eventLoop.assumeIsolated().execute {
         if let connection = self.connection { self.loop.end(connection, .slowReader) }
@@ -195,6 +263,14 @@ final class ConnectionHandler: ChannelInboundHandler {
 
   /// Bytes that may wait for a client that does not read, before it is closed.
   private static let unsentLimit = 64 << 20
+
+  /// Bytes that may be handed to a socket before it is asked whether it took them.
+  private static let unlookedBytes = 16 << 10
+
+  /// Gives the broker again what it did not take because of what all connections were owed.
+  func resume() {
+    if let context, isHeldUp, stuck == nil { resume(context) }
+  }
 
   /// Closes when everything that was sent has left.
   func close() {
@@ -214,7 +290,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     let isWritable = context.channel.isWritable
     setReading()
     if isHeldUp, isWritable { resume(context) }
-    stuck = isWritable ? nil : (.now(), unsentBytes(context))
+    look(context)
+    stuck = isWritable ? nil : (loop.eventLoop.now, state.pointee.unsent)
     context.fireChannelWritabilityChanged()
   }
 
@@ -225,8 +302,9 @@ final class ConnectionHandler: ChannelInboundHandler {
   /// Whether the connection has broken a rule of time (Protocol.md, "Life of a connection").
   func overdue(now: NIODeadline, isWaiting: Bool) -> ErrorCode? {
     guard let context else { return nil }
+    if state.pointee.unsent > 0 { look(context) }
     if let stuck {
-      let unsent = unsentBytes(context)
+      let unsent = state.pointee.unsent
       if unsent < stuck.bytes {
         self.stuck = (now, unsent)
       } else if now - stuck.since > .seconds(30) {

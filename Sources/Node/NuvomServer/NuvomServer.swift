@@ -100,9 +100,15 @@ public final class NuvomServer: Service {
       options.sync = configuration.sync
       options.diskLimit = configuration.diskLimit
       let (opened, report) = try WALStorage.open(
-        directory, options: options, at: LogTime(now), handler: recovery, completion: { notify(.committed($0)) })
+        directory, options: options, at: LogTime(now), handler: recovery,
+        salvage: configuration.isRecovering ? recovery : nil, completion: { notify(.committed($0)) })
       storage = opened
       log(report, logger)
+      if let salvaged = report.salvaged {
+        for line in SalvageStory(salvaged, recovery.lost).lines { logger.warning("\(line)") }
+      } else if configuration.isRecovering {
+        logger.notice("the log is not damaged: nothing was to be salvaged, and nothing is lost")
+      }
     }
     let engine = try recovery.finished()
     engine.resume(at: systemTime())

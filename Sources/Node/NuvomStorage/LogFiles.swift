@@ -10,6 +10,8 @@ struct LogFiles {
   var snapshots: [Numbered] = []
   var spares: [Numbered] = []
   var temporaries: [String] = []
+  /// Whether a salvage was begun and not finished.
+  var hasSalvage = false
 
   static func segment(_ directory: String, _ number: UInt64) -> String { "\(directory)/\(padded(number)).wal" }
   static func snapshot(_ directory: String, _ sequence: UInt64) -> String {
@@ -17,6 +19,8 @@ struct LogFiles {
   }
   static func spare(_ directory: String, _ number: UInt64) -> String { "\(directory)/\(padded(number)).spare" }
   static func temporary(_ path: String) -> String { path + ".tmp" }
+  /// Says that a salvage was begun and not finished (FORMAT.md, "Salvage").
+  static func salvage(_ directory: String) -> String { "\(directory)/SALVAGE" }
   static func lock(_ directory: String) -> String { "\(directory)/LOCK" }
 
   /// Twenty digits, so that names sort as their numbers do.
@@ -29,6 +33,7 @@ struct LogFiles {
   init(in directory: Directory) throws(StorageError) {
     for name in try directory.names() {
       let path = "\(directory.path)/\(name)"
+      if name == "SALVAGE" { hasSalvage = true }
       if name.hasSuffix(".tmp") {
         temporaries.append(path)
         continue

@@ -1,4 +1,5 @@
 import NuvomWAL
+import PlantedBugs
 
 /// How the log's files are written, by its policy of syncing.
 enum Writing {
@@ -69,10 +70,10 @@ struct Spare {
   ) throws(StorageError) -> SegmentFile {
     let file = try directory.disk.open(path, .write)
     try Self.writeHead(header, to: file)
-    try file.syncData()
+    if !PlantedBug.segmentHeaderNotSynced.isPlanted { try file.syncData() }
     let name = LogFiles.segment(directory.path, header.segment)
     try directory.disk.rename(path, to: name)
-    try directory.sync()
+    if !PlantedBug.directorySyncForgotten.isPlanted { try directory.sync() }
     return try SegmentFile(
       file: file, path: name, header: header, offset: SegmentHeader.size, bytes: bytes, for: writing)
   }
@@ -116,7 +117,7 @@ struct Spare {
     try file.write(opened, at: end)
     end += opened.count
     if spare == nil { try takeBlocks(end..<bytes, of: file, for: writing) }
-    try file.sync()
+    if !PlantedBug.tailCopyNotSynced.isPlanted { try file.sync() }
     try directory.disk.rename(temporary, to: name)
     try directory.sync()
     return try SegmentFile(

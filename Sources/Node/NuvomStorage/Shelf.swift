@@ -44,6 +44,9 @@ final class Shelf: Sendable {
     var snapshotPosition = 0
     var snapshotEstimate = 0
     var isPreparing = false
+    /// The segment is half full: whatever else the log holds, the next must be there before this one's end. What was promised to jobs that were
+    /// accepted fits in it, should the disk be full by then.
+    var isSpareNeeded = false
     /// No spare is tried again before something has changed.
     var isSpareRefused = false
     /// Less than a segment's room was left at the last look: what a snapshot can free is wanted now.
@@ -108,6 +111,7 @@ final class Shelf: Sendable {
       $0.segments.append(
         Segment(path: segment.path, number: header.segment, firstSequence: header.firstSequence, bytes: segment.bytes))
       $0.isSpareRefused = false
+      $0.isSpareNeeded = false
     }
     return segment
   }
@@ -187,7 +191,7 @@ final class Shelf: Sendable {
   var hasWork: Bool { monitor.withLock { $0.job != nil || wantsSpare($0) } }
 
   private func wantsSpare(_ state: State) -> Bool {
-    state.spares.isEmpty && !state.isSpareRefused && state.allowsSpare(segmentSize)
+    state.spares.isEmpty && !state.isSpareRefused && (state.isSpareNeeded || state.allowsSpare(segmentSize))
   }
 
   /// Does one piece of work, if there is one; the last of a snapshot, which waits for the log, only if it may.

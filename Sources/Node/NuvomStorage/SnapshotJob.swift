@@ -1,4 +1,5 @@
 import NuvomWAL
+import PlantedBugs
 
 /// A snapshot on its way to disk: chunks come from the loop, the shelf's thread encodes and writes them.
 ///
@@ -87,9 +88,10 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
       buffer.append(UInt64(chunks))
       buffer.append(UInt64(offset))
       try append(buffer.sealChunk(kind: ChunkHeader.footerKind, index: chunks, seed: seed), to: file)
-      try file.sync()
+      if !PlantedBug.snapshotNotSynced.isPlanted { try file.sync() }
       // A snapshot ahead of its log would make the log look torn below a durable place.
-      guard try syncLog(header.sequence) else {
+      let isDurable = if PlantedBug.snapshotAheadOfLog.isPlanted { true } else { try syncLog(header.sequence) }
+      guard isDurable else {
         throw StorageError(.cancelled, "the storage was closed before the snapshot was complete", path: path)
       }
       try shelf.directory.disk.rename(temporary, to: path)
@@ -99,7 +101,7 @@ final class SnapshotJob: SnapshotFeed, @unchecked Sendable {
         $0.snapshotPosition = $0.job?.position ?? $0.snapshotPosition
         $0.job?.bytes = 0
       }
-      try shelf.release(below: header.sequence)
+      try shelf.release(below: PlantedBug.segmentsRemovedEarly.isPlanted ? .max - 1 : header.sequence)
       end(.success(SnapshotInfo(sequence: header.sequence, bytes: offset)))
     } catch {
       end(.failure(error))

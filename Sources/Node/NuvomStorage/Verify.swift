@@ -30,26 +30,38 @@ public struct VerifyReport: Sendable {
   public let torn: LogFault?
   /// The first damage.
   public let damage: LogFault?
+  /// What a start that goes on from a damaged log would give up; nil without damage.
+  public let lost: LostPart?
 }
 
 extension WALStorage {
   /// Reads the log in `directory` and judges it as `open` would, without a lock and without changing anything.
   ///
   /// Throws a `StorageError` when the directory or a file cannot be read (`notWritable`, `inputOutput`) or is of a newer format version.
-  public static func verify(_ directory: String) throws -> VerifyReport {
+  /// `lost` takes what is behind a damage.
+  public static func verify(_ directory: String, lost: (any LostBatchHandler)? = nil) throws -> VerifyReport {
+    try verify(directory, giving: nil, lost: lost)
+  }
+
+  /// The same, giving what is read to a handler, as `open` does.
+  package static func verify(
+    _ directory: String, giving handler: (any RecoveryHandler)?, lost: (any LostBatchHandler)? = nil
+  ) throws -> VerifyReport {
     let disk = SystemDisk()
     let isInUse = disk.isLocked(directory)
     var walk = try LogWalk(Directory(disk: disk, path: directory))
-    try walk.run(nil)
+    try walk.run(handler)
     let status: VerifyReport.Status
     switch (walk.damage, walk.torn) {
+    case (nil, _) where walk.files.hasSalvage: status = .damaged
     case (.some, _): status = .damaged
     case (nil, .some): status = .torn
     case (nil, nil): status = walk.isEmpty ? .empty : walk.isSealed ? .sealed : .open
     }
     return VerifyReport(
       status: status, isInUse: isInUse, snapshot: walk.snapshot?.info, rejectedSnapshots: walk.rejectedSnapshots,
-      segments: walk.segments, torn: walk.torn, damage: walk.damage)
+      segments: walk.segments, torn: walk.torn, damage: walk.damage,
+      lost: walk.damage == nil && !walk.files.hasSalvage ? nil : try walk.lostPart(lost))
   }
 }
 

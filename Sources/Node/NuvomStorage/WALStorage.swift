@@ -1,4 +1,5 @@
 import NuvomWAL
+import PlantedBugs
 import Synchronization
 
 /// How a log is kept.
@@ -152,6 +153,7 @@ public final class WALStorage: Storage, @unchecked Sendable {
       guard case .noRoom = $0.phase else { preconditionFailure("there is nothing to retry while \($0.phase)") }
       $0.phase = .idle
     }
+    if PlantedBug.batchWithoutRoomDropped.isPlanted { return .finished(.done(lastSequence)) }
     guard options.placement == .inline else { return order() }
     return .finished(settle(commit(&held, at: heldTime)))
   }
@@ -186,10 +188,12 @@ public final class WALStorage: Storage, @unchecked Sendable {
         guard try roll(to: sequence, holding: size) else { return .noRoom }
       }
       let sealed = batch.seal(
-        kind: .events, sequence: sequence, durable: durable.load(ordering: .acquiring), time: time, seed: segment.seed)
+        kind: .events, sequence: sequence,
+        durable: PlantedBug.durableMarkTooHigh.isPlanted ? sequence : durable.load(ordering: .acquiring), time: time,
+        seed: segment.seed)
       try segment.append(sealed)
       if options.sync == .always {
-        try syncLog(segment.file)
+        if !PlantedBug.syncForgotten.isPlanted { try syncLog(segment.file) }
         durable.max(sequence, ordering: .releasing)
       }
       line.withLock {
@@ -226,7 +230,12 @@ public final class WALStorage: Storage, @unchecked Sendable {
 
   private func syncLog(_ file: any File) throws(StorageError) {
     let start = options.machine.monotonicMicroseconds()
-    try file.syncData()
+    do throws(StorageError) {
+      try file.syncData()
+    } catch {
+      guard PlantedBug.failedSyncTriedAgain.isPlanted else { throw error }
+      try file.syncData()
+    }
     let took = Int(options.machine.monotonicMicroseconds() - start)
     line.withLock {
       $0.counters.syncs += 1
@@ -326,13 +335,17 @@ public final class WALStorage: Storage, @unchecked Sendable {
   /// Bytes of batches that may still be written; see `Storage`.
   public func room(at time: LogTime) -> Int {
     let (rolls, written, rest) = line.withLock { ($0.rolls, $0.counters.bytesWritten, $0.rest) }
-    if let look, look.rolls == rolls, abs(time.bootMicroseconds - look.bootMicroseconds) < 1_000_000 {
+    // Others fill the disk, too: what is written meanwhile must not be much of what a segment has left for what was promised.
+    if let look, look.rolls == rolls, abs(time.bootMicroseconds - look.bootMicroseconds) < 1_000_000,
+      written - look.bytesWritten < options.segmentBytes / 8
+    {
       return max(0, look.room - (written - look.bytesWritten) - max(0, estimate - look.snapshotEstimate))
     }
     // A disk that cannot tell has no room to promise.
     let disk = (try? shelf.directory.free()) ?? 0
     let room = shelf.monitor.notify { state in
       state.isSpareRefused = false
+      state.isSpareNeeded = rest < options.segmentBytes / 2
       // Only whole segments can be made of what is free, and one of them all stays.
       let makeable = max(0, shelf.free(state, disk: disk) - state.reservedBytes) / options.segmentBytes
       let usable = options.segmentBytes - SegmentHeader.size - SegmentFile.sealRoom

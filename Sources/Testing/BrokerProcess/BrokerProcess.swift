@@ -95,7 +95,10 @@ package final class BrokerProcess {
   package var isRunning: Bool { process?.isRunning ?? false }
 
   /// Its resident memory now, in bytes.
-  package func residentBytes() throws -> Int {
+  package func residentBytes() throws -> Int { try Self.residentBytes(of: pid) }
+
+  /// The resident memory of any process now, in bytes.
+  package static func residentBytes(of pid: pid_t) throws -> Int {
     let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
     guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmRSS:") }),
       let kilobytes = line.split(separator: " ").compactMap({ Int($0) }).first

@@ -132,6 +132,7 @@ struct ReferenceModel {
       previous = now
       now = time
     case .resumed: resume()
+    case .salvaged: complain("the log was salvaged, and nobody had damaged it")
     case .queueNamed(let number, let name):
       if queues.updateValue(Array(name), forKey: number) != nil { complain("queue \(number) was named twice") }
     case .enqueued(let id, let queue, let priority, let start, let body):
@@ -258,6 +259,9 @@ struct ReferenceModel {
     highestToken = max(highestToken, token)
     guard let job = jobs[id] else { return complain("a lease of job \(id), which is not there") }
     guard case .ready(let place) = job.state else { return complain("a lease of job \(id), which is \(job.state)") }
+    if job.expiry > 0, !job.wasDelivered, Int64(job.expiry) <= now.wallMilliseconds {
+      complain("a lease of job \(id), which has expired")
+    }
     if paused.contains(job.queue) { complain("a lease of job \(id) from a paused queue") }
     for (other, rival) in jobs where rival.queue == job.queue && other != id {
       guard case .ready(let waits) = rival.state else { continue }

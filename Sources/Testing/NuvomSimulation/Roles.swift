@@ -14,14 +14,16 @@ func payload(of key: UInt64, size: Int) -> [UInt8] {
 final class ProducerRole: Role {
   private let index: UInt64
   private let largest: Int
+  private let largeOdds: Int
   /// Whether what runs by time can be held against it: not where the wall clock is set, by which a broker that starts counts its absence.
   private let isTimed: Bool
   private var lastKey: UInt64 = 0
   private var ids: [UInt64] = []
 
-  init(index: Int, largest: Int, isTimed: Bool) {
+  init(index: Int, largest: Int, largeOdds: Int, isTimed: Bool) {
     self.index = UInt64(index)
     self.largest = largest
+    self.largeOdds = largeOdds
     self.isTimed = isTimed
   }
 
@@ -54,7 +56,7 @@ final class ProducerRole: Role {
   private func newJob(_ operation: inout History.Operation, _ random: inout SeededNumbers) -> MessageValue {
     lastKey += 1
     let key = index << 32 | lastKey
-    let size = random.once(in: 20) ? random.below(largest) : random.below(60)
+    let size = random.once(in: largeOdds) ? random.below(largest) : random.below(60)
     let attempts = random.once(in: 3) ? 1 + random.below(3) : 65_535
     let payload = payload(of: key, size: size)
     var job = History.NewJob(payload: History.digest(of: payload))

@@ -84,6 +84,11 @@ private final class RecoveryWitness: RecoveryHandler {
     try recovery.snapshotBegins(header)
   }
 
+  func snapshotRejected() {
+    batches = []
+    recovery.snapshotRejected()
+  }
+
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) throws { try recovery.chunk(kind: kind, body) }
 
   func batch(_ batch: Batch) throws {

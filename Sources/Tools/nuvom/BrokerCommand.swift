@@ -3,6 +3,7 @@ import ArgumentParser
 import Glibc
 import Logging
 import NIOCore
+import NuvomBroker
 import NuvomServer
 import NuvomStorage
 import ServiceLifecycle
@@ -12,14 +13,19 @@ struct BrokerCommand: AsyncParsableCommand {
     commandName: "broker", abstract: "Run a broker until SIGTERM or SIGINT.",
     discussion: """
       Prints "nuvom: listening on HOST:PORT" when it serves; logs to standard error. On SIGTERM it takes no more connections, lets \
-      replies out, closes its log and exits with 0. If its disk fails it says so and exits at once: what it had acknowledged is safe.
+      replies out, closes its log and exits with 0. If its disk fails it says so and exits at once: what it had acknowledged is safe. \
+      A log that is damaged is refused with its place: `nuvom wal verify` tells what is lost, --recover goes on without it.
       """)
 
   @OptionGroup var options: BrokerOptions
 
   func run() async throws {
     let settings = try await Settings(flags: options.flags)
-    let configuration = try ServerConfiguration(settings)
+    var configuration = try ServerConfiguration(settings)
+    configuration.isRecovering = options.recover
+    if options.recover, configuration.directory == nil {
+      throw Failure(.usage, "--recover goes on from a log, and --ephemeral keeps none; give one of them")
+    }
     let level = try settings[.logLevel].read(Logger.Level.read)
     ProcessLimits.prepare()
     let openFiles = ProcessLimits.raiseOpenFiles()
@@ -29,11 +35,13 @@ struct BrokerCommand: AsyncParsableCommand {
       return handler
     }
     let logger = Logger(label: "nuvom")
-    // The log's files, the event loop and standard streams need some, too.
-    if openFiles < configuration.connectionLimit + 64 {
+    let wanted = configuration.connectionLimit
+    if configuration.fitConnections(intoFiles: openFiles) {
       logger.warning(
-        "the system allows fewer open files than --max-connections needs; raise the hard limit (ulimit -Hn, LimitNOFILE)",
-        metadata: ["allowed": "\(openFiles)", "max-connections": "\(configuration.connectionLimit)"])
+        "the system allows fewer open files than --max-connections needs, so fewer connections are taken; raise the hard limit (ulimit -Hn, LimitNOFILE)",
+        metadata: [
+          "open-files": "\(openFiles)", "max-connections": "\(wanted)", "taken": "\(configuration.connectionLimit)",
+        ])
     }
     let server = NuvomServer(configuration: configuration, logger: logger) { host, port in
       let address = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -48,6 +56,8 @@ struct BrokerCommand: AsyncParsableCommand {
       try await group.run()
     } catch let error as StorageError {
       throw error
+    } catch let error as EngineRecovery.Inconsistency {
+      throw Failure(.damaged, error.description)
     } catch let error as ZoneError {
       throw Failure(.configuration, error.description)
     } catch let error as IOError {

@@ -30,6 +30,12 @@ struct BrokerOptions: ParsableArguments {
       "Disk that the log may take; beyond it enqueue answers DISK_FULL. Default: none, what the disk has.",
       valueName: "size"))
   var diskLimit: String?
+  @Flag(
+    help: """
+      Go on from the part of a damaged log that is surely right, and say what is lost. Nothing is deleted: the damaged files are kept in a folder \
+      damaged-1, -2, … in the directory. Without damage it changes nothing.
+      """)
+  var recover = false
   @Option(help: ArgumentHelp("Connections at a time. Default: 12000.", valueName: "n"))
   var maxConnections: String?
   @Flag(inversion: .prefixedNo, help: "Listen beyond this machine although nobody has to prove who they are.")

@@ -16,14 +16,14 @@ enum ProcessLimits {
     signal(SIGXFSZ, SIG_IGN)
   }
 
-  /// Raises the number of open files to what the system allows; gives that number.
+  /// Raises the number of open files to what the system allows; gives that number, or the highest if the system does not tell.
   static func raiseOpenFiles() -> Int {
     var limit = rlimit()
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    guard getrlimit(resource, &limit) == 0 else { return 0 }
+    guard getrlimit(resource, &limit) == 0 else { return .max }
     limit.rlim_cur = limit.rlim_max
     _ = setrlimit(resource, &limit)
-    guard getrlimit(resource, &limit) == 0 else { return 0 }
+    guard getrlimit(resource, &limit) == 0 else { return .max }
     return Int(clamping: limit.rlim_cur)
   }
 }

@@ -2,6 +2,9 @@ import NuvomCommandLine
 import ArgumentParser
 import Glibc
 import MessagePack
+import NuvomBroker
+import NuvomEngine
+import NuvomModel
 import NuvomStorage
 
 struct WALCommand: ParsableCommand {
@@ -23,13 +26,15 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let report: VerifyReport
+    let lost = LostBatches()
     do {
-      report = try WALStorage.verify(directory)
+      report = try WALStorage.verify(directory, lost: lost)
     } catch let error as StorageError where error.errno == ENOENT {
       throw noLog
     }
     if report.status == .empty { throw noLog }
-    try form.output.answer(report.document, report.lines)
+    let story = report.lost.map { SalvageStory($0, lost.events) }
+    try form.output.answer(report.document(story), report.lines + (story?.lines ?? []))
     switch report.status {
     case .sealed, .open, .empty: break
     case .torn: throw ExitCode(ExitStatus.torn.rawValue)
@@ -73,14 +78,16 @@ extension VerifyReport {
     case .damaged:
       if let damage {
         lines.append(
-          "damaged: \(damage.line); the broker will not start: keep a copy, check the disk, restore a backup")
+          "damaged: \(damage.line); the broker will not start: keep a copy, check the disk, then restore a backup, or see below"
+        )
       }
     }
     return lines
   }
 
-  fileprivate var document: MessageValue {
+  fileprivate func document(_ story: SalvageStory?) -> MessageValue {
     [
+      "lost": story?.document ?? .null,
       "status": .string(status.rawValue), "in_use": .bool(isInUse), "batches": .count(batches),
       "snapshot": snapshot.map { ["sequence": .uint($0.sequence), "bytes": .count($0.bytes)] } ?? .null,
       "rejected_snapshots": .array(
@@ -104,6 +111,23 @@ extension LogFault {
   fileprivate var document: MessageValue {
     [
       "path": .string(path), "offset": .count(offset), "reason": .string(reason), "bytes": .count(bytes),
+    ]
+  }
+}
+
+extension SalvageStory {
+  fileprivate var document: MessageValue {
+    [
+      "salvageable": .bool(part.base != .nothing), "last_sequence": .uint(part.lastSequence),
+      "unreadable_bytes": .count(part.unreadableBytes), "batches": .count(part.batches),
+      "highest_sequence": part.highestSequence.map { .uint($0) } ?? .null,
+      "from_us": part.times.map { .int($0.lowerBound) } ?? .null,
+      "to_us": part.times.map { .int($0.upperBound) } ?? .null,
+      "enqueued": .array(events.enqueued.map { .string($0.description) }),
+      "finished": .array(events.finished.map { .string($0.description) }), "deliveries": .count(events.deliveries),
+      "fires": .count(events.fires),
+      "schedules": .array(events.schedules.map { .string(String(decoding: $0, as: UTF8.self)) }),
+      "files": .array(part.files.map { .string($0) }), "folder": part.folder.map { .string($0) } ?? .null,
     ]
   }
 }

@@ -36,6 +36,15 @@ func delaysGoOn() {
   }
 }
 
+@Test("a wall clock that is set forward while the broker is down ends no delay early")
+func delaysDoNotJump() {
+  let world = EngineWorld()
+  world.enqueue("x") { $0.start = .after(milliseconds: 100_000) }
+  world.restart(awaySeconds: 86_400, boot: world.time.boot + 60_000_000)
+  #expect(world.get("j1") == "j1 delayed attempt 0 in 40000 ms")
+  world.check()
+}
+
 @Test("how long a job has been ready survives a restart on another boot clock")
 func readySince() {
   let world = EngineWorld()

@@ -1,4 +1,5 @@
 import NuvomModel
+import PlantedBugs
 
 // Schedules whose time has come.
 //
@@ -101,7 +102,8 @@ extension Engine {
     noteFired(content)
     self.record(
       .fired(
-        slot: due.slot, newJob(), due: due.milliseconds, next: isLast ? nil : due.next, missed: due.missed))
+        slot: due.slot, newJob(), due: due.milliseconds,
+        next: PlantedBug.fireNotAdvanced.isPlanted ? due.milliseconds : isLast ? nil : due.next, missed: due.missed))
     scalars.pointee.lateness.add(microseconds: now.wall - expected * 1_000)
     waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
   }

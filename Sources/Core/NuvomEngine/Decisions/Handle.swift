@@ -1,4 +1,5 @@
 import NuvomModel
+import PlantedBugs
 
 // Requests to events and answers. What is legal is decided here, before anything changes.
 
@@ -13,6 +14,7 @@ extension Engine {
     let client = session.pointee.client
     let isRemembered = client != JobRecord.noLink && request.isRemembered
     if isRemembered, request.id.rawValue <= clients.pointer(client).pointee.highest,
+      !PlantedBug.retryDoneAgain.isPlanted,
       answerAgain(request, client, address, into: &outcome)
     {
       // A dequeue that is asked again may find that a job has expired for which a fire waits.
@@ -142,6 +144,10 @@ extension Engine {
     case .at(let milliseconds): expiry = max(1, milliseconds)
     }
     scratch.removeAll()
+    var job = job
+    if PlantedBug.payloadCut.isPlanted, job.payload.count > 1_000 {
+      job.payload = job.payload.prefixBytes(job.payload.count - 1)
+    }
     JobBody.write(job, task: task, expiry: expiry, to: scratch)
     record(.enqueued(id, queue: queue, priority: job.priority, start: job.start, body: scratch.bytes))
     waiting.lines.mutable(queue).pointee.enqueued.add(now.boot)
@@ -168,7 +174,8 @@ extension Engine {
   /// The job that holds a unique key, if its window is still open.
   private func holder(of key: BorrowedBytes) -> JobID? {
     let hash = hashing(key)
-    guard let slot = keyIndex.find(hash, where: { arena.bytes(keys.pointer($0).pointee.key).isSame(as: key) })
+    guard !PlantedBug.uniqueKeyIgnored.isPlanted,
+      let slot = keyIndex.find(hash, where: { arena.bytes(keys.pointer($0).pointee.key).isSame(as: key) })
     else { return nil }
     // The timer that frees it may fire a little late; the window is exact.
     if keys.pointer(slot).pointee.due <= now.boot {
@@ -251,7 +258,7 @@ extension Engine {
   private func take(
     from queue: UInt32, maximum: Int, leaseMilliseconds: UInt32, size: inout ResponseSize, into outcome: inout Outcome
   ) -> Int {
-    if queues.pointer(queue).pointee.isPaused != 0 { return 0 }
+    if queues.pointer(queue).pointee.isPaused != 0, !PlantedBug.pauseIgnored.isPlanted { return 0 }
     var taken = 0
     var list = queues.pointer(queue).pointee.firstList
     while taken < maximum, list != JobRecord.noLink {
@@ -264,7 +271,7 @@ extension Engine {
       let id = JobID(partition: configuration.partition, generation: jobs.generation(head), slot: head)
       let content = body(of: job)
       if job.pointee.has(JobRecord.Flags.expires), !job.pointee.has(JobRecord.Flags.delivered),
-        Int64(content.expiryMilliseconds) <= now.wallMilliseconds
+        Int64(content.expiryMilliseconds) <= now.wallMilliseconds, !PlantedBug.expiryIgnored.isPlanted
       {
         expire(id, into: &outcome)
         continue
@@ -398,7 +405,7 @@ extension Engine {
       let isCancelled = job.pointee.state == .cancelled && job.pointee.has(JobRecord.Flags.cancelledLeased)
       return isCancelled && job.pointee.token == token ? .cancelled : .leaseLost
     }
-    return job.pointee.token == token ? nil : .leaseLost
+    return job.pointee.token == token || PlantedBug.leaseCheckDropped.isPlanted ? nil : .leaseLost
   }
 
   @inline(__always)
@@ -425,7 +432,12 @@ extension Engine {
   @inline(__always)
   private func recordAck(_ settlement: Settlement) {
     let isKept = settlement.hasResult && body(of: jobs.pointer(settlement.id.slot)).retentionMilliseconds > 0
-    record(.acked(settlement.id, result: isKept ? settlement.result : nil))
+    let acked = Event.acked(settlement.id, result: isKept ? settlement.result : nil)
+    if PlantedBug.ackNotLogged.isPlanted, settlement.token.rawValue % 8 == 0 {
+      _ = apply(acked)
+    } else {
+      record(acked)
+    }
   }
 
   /// An ack that somebody waits for. By itself, as it is rare and its details are large.
@@ -466,6 +478,7 @@ extension Engine {
   }
 
   func isOutOfAttempts(_ job: UnsafePointer<JobRecord>) -> Bool {
+    if PlantedBug.attemptsUnlimited.isPlanted { return false }
     let base = job.pointee.history.isNone ? 0 : history(of: job).attemptsBeforeReplay
     return Int(job.pointee.failures) + 1 - Int(base) >= Int(body(of: job).maximumAttempts)
   }
@@ -498,7 +511,7 @@ extension Engine {
     if waiting.isWaitedFor(id), let details = details(of: id) {
       tellWaiters(details, into: &outcome)
     }
-    if Int(scalars.pointee.counts.dead) > configuration.deadLetterLimit {
+    if Int(scalars.pointee.counts.dead) > configuration.deadLetterLimit || PlantedBug.deadLetterDropped.isPlanted {
       let oldest = scalars.pointee.deadHead
       record(
         .removed(
@@ -543,6 +556,7 @@ extension Engine {
 
   /// Cancels a job that has not finished, and tells those who wait for it.
   func cancel(_ id: JobID, into outcome: inout Outcome) {
+    if PlantedBug.leasedNotCancelled.isPlanted, jobs.pointer(id.slot).pointee.state == .leased { return }
     var details: JobDetails?
     if waiting.isWaitedFor(id) { details = self.details(of: id) }
     record(.cancelled(id))

@@ -82,6 +82,9 @@ package enum Event {
   case scheduleRemoved(slot: UInt32)
   /// The time of the events that follow.
   case turn(Time)
+  /// The log was damaged, and batches of it are lost: what they may have given out is never given out again. Ids of jobs begin at this
+  /// generation in every slot, tokens at this one.
+  case salvaged(generation: UInt32, token: LeaseToken)
   /// The broker started again: open leases run their full length, the rest of delays counts on from here.
   case resumed
 

@@ -44,6 +44,7 @@ extension Event {
     case schedulePaused = 38
     case scheduleMoved = 39
     case scheduleRemoved = 40
+    case salvaged = 41
   }
 
   /// No event has more bytes before the names, bodies and texts that are copied into it, which come last: a tag, and at most six numbers.
@@ -160,6 +161,10 @@ extension Event {
       pen.longVarint(UInt64(bitPattern: time.wall))
     case .resumed:
       pen.tag(.resumed)
+    case .salvaged(let generation, let token):
+      pen.tag(.salvaged)
+      pen.varint(UInt64(generation))
+      pen.varint(token.rawValue)
     default: writeSchedule(to: writer, with: &pen)
     }
     writer.end(pen)
@@ -236,6 +241,7 @@ extension Event {
       let boot = Int64(bitPattern: reader.varint())
       event = .turn(reader.checked(Time(boot: boot, wall: Int64(bitPattern: reader.varint()))))
     case .resumed: event = .resumed
+    case .salvaged: event = .salvaged(generation: reader.varint32(), token: reader.token())
     default: event = readSchedule(tag, from: &reader, partition: partition)
     }
     return reader.isDamaged ? nil : event

@@ -24,7 +24,7 @@ package struct JobEvent: Hashable, Sendable {
     return isRead ? all : nil
   }
 
-  private init?(_ event: Event) {
+  init?(_ event: Event) {
     var deadReason: DeadReason?
     switch event {
     case .enqueued(let id, _, _, _, _): (self.id, kind) = (id, .enqueued)
@@ -48,7 +48,7 @@ package struct JobEvent: Hashable, Sendable {
     case .fired(_, let id, _, _, _), .scheduleTriggered(_, let id, _): (self.id, kind) = (id, .enqueued)
     case .queueNamed, .taskNamed, .keyTaken, .keyFreed, .queuePaused, .clientNamed, .clientForgotten, .answered, .turn,
       .resumed, .zoneNamed, .zoneChanged, .scheduled, .rescheduled, .firesMissed, .fireSkipped, .fireBuffered,
-      .schedulePaused, .scheduleMoved, .scheduleRemoved:
+      .schedulePaused, .scheduleMoved, .scheduleRemoved, .salvaged:
       return nil
     }
     self.deadReason = deadReason

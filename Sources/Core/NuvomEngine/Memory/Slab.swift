@@ -176,7 +176,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     let page = header(index)
     precondition(page.pointee.free & Self.bit(slot) == 0, "a slot is freed once")
     let wasListed = page.pointee.allocatable != 0
-    let next = generations(index)[Int(slot & 63)] + 1
+    let next = max(generations(index)[Int(slot & 63)] + 1, state.pointee.floor)
     generations(index)[Int(slot & 63)] = next
     page.pointee.free |= Self.bit(slot)
     if next <= Self.lastGeneration { page.pointee.allocatable |= Self.bit(slot) }
@@ -244,7 +244,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   ) -> Bool {
     let index = Int(index)
     guard index < maximumPages, source.count == 64, elements.count == 64 * MemoryLayout<Element>.stride,
-      index >= state.pointee.pageCount || directory[index].isUnused
+      index >= state.pointee.pageCount || isUnused(index)
     else { return false }
     var retired: UInt64 = 0
     for (place, generation) in source.enumerated() {
@@ -280,7 +280,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     guard end <= maximumPages, floor > 0, floor <= Self.lastGeneration + 1 else { return false }
     var known = Int(index)
     while known < min(end, state.pointee.pageCount) {
-      guard directory[known].isUnused else { return false }
+      guard isUnused(known) else { return false }
       known += 1
     }
     extend(to: end)
@@ -304,12 +304,56 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
     releaseSurplus(maximum: .max)
   }
 
+  // MARK: Raising
+
+  /// The lowest generation that is still given out, of slots that are live when they are free again.
+  var floor: UInt32 { state.pointee.floor }
+
+  /// A generation above all that were given out so far.
+  var generationBound: UInt32 {
+    var highest = state.pointee.floor
+    for index in 0..<state.pointee.pageCount {
+      if directory[index].isReleased {
+        highest = max(highest, directory[index].floor)
+      } else {
+        for place in 0..<64 { highest = max(highest, generations(index)[place] + 1) }
+      }
+    }
+    return min(highest, Self.lastGeneration)
+  }
+
+  /// From now on no slot is given out in a generation below this one; those that are live stay as they are. False, and nothing changes,
+  /// if there is no such generation, or a snapshot is being told. A floor below the present one changes nothing.
+  func raise(to floor: UInt32) -> Bool {
+    guard floor > 0, floor <= Self.lastGeneration, !state.pointee.isSnapshotting else { return false }
+    guard floor > state.pointee.floor else { return true }
+    state.pointee.floor = floor
+    for index in 0..<state.pointee.pageCount {
+      if directory[index].isReleased {
+        if directory[index].floor < floor { directory[index].word = SlabPageEntry.released(floor: floor) }
+        continue
+      }
+      var raisable = header(index).pointee.allocatable
+      while raisable != 0 {
+        let place = raisable.trailingZeroBitCount
+        raisable &= raisable - 1
+        generations(index)[place] = max(generations(index)[place], floor)
+      }
+    }
+    return true
+  }
+
   // MARK: Pages
 
   // A page is one block of memory: header, 64 generations, 64 elements.
   private static var generationOffset: Int { 32 }
   private static var elementOffset: Int { generationOffset + 64 * MemoryLayout<UInt32>.stride }
   private static var pageBytes: Int { (elementOffset + 64 * MemoryLayout<Element>.stride + 15) & ~15 }
+
+  /// Released and, as far as is known, never used before.
+  private func isUnused(_ index: Int) -> Bool {
+    directory[index].word == SlabPageEntry.released(floor: state.pointee.floor)
+  }
 
   @inline(__always)
   private static func bit(_ slot: UInt32) -> UInt64 { 1 << UInt64(slot & 63) }
@@ -369,7 +413,7 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   /// Makes directory entries up to `count`, as released pages that were never used.
   private func extend(to count: Int) {
     while state.pointee.pageCount < count {
-      directory[state.pointee.pageCount].word = SlabPageEntry.released(floor: 1)
+      directory[state.pointee.pageCount].word = SlabPageEntry.released(floor: state.pointee.floor)
       link(state.pointee.pageCount, into: SlabList.released)
       state.pointee.pageCount += 1
     }
@@ -491,6 +535,8 @@ private struct SlabState {
   var residentPages = 0
   var emptyPages = 0
   var live = 0
+  /// The lowest generation that is still given out.
+  var floor: UInt32 = 1
   var isReplaying = false
   var isSnapshotting = false
   /// The first page that the snapshot has still to tell of, and the end of those that it tells of.
@@ -526,8 +572,6 @@ private struct SlabPageEntry {
 
   @inline(__always)
   var isReleased: Bool { word & 1 != 0 }
-  /// Released and never used before.
-  var isUnused: Bool { word == Self.released(floor: 1) }
   var floor: UInt32 { UInt32(truncatingIfNeeded: word >> 1) }
   /// The memory of a page that is not released.
   @inline(__always)

@@ -24,6 +24,7 @@ extension Engine {
     writer.fixed(scalars.deadHead)
     writer.fixed(scalars.deadTail)
     writer.fixed(scalars.deadDropped)
+    writer.fixed(jobs.floor)
     withUnsafeBytes(of: scalars.counts) { writer.raw($0) }
     withUnsafeBytes(of: scalars.totals) { writer.raw($0) }
     withUnsafeBytes(of: scalars.scheduleTotals) { writer.raw($0) }
@@ -91,6 +92,7 @@ extension Engine {
     scalars.pointee.deadHead = reader.fixed(UInt32.self)
     scalars.pointee.deadTail = reader.fixed(UInt32.self)
     scalars.pointee.deadDropped = reader.fixed(UInt64.self)
+    guard jobs.raise(to: reader.fixed(UInt32.self)) else { return false }
     guard let counts = reader.record(QueueRecord.self), let totals = reader.record(Totals.self),
       let scheduleTotals = reader.record(ScheduleTotals.self)
     else { return false }

@@ -17,7 +17,7 @@ extension Engine {
   /// The durable state, a line a thing, in an order and in words that do not depend on where memory holds it: what a digest is of, for people
   /// who look where two states differ. With timers also when the engine wants to be called.
   package func stateLines(withTimers: Bool = false) -> [String] {
-    var lines = ["tokens from \(scalars.pointee.nextToken)"]
+    var lines = ["tokens from \(scalars.pointee.nextToken), generations from \(jobs.floor)"]
     lines.append("dropped \(scalars.pointee.deadDropped) totals \(scalars.pointee.totals)")
     lines.append("counts \(counts(scalars.pointee.counts))")
     for number in 0..<UInt32(queueNames.count) {

@@ -1,4 +1,5 @@
 import NuvomModel
+import PlantedBugs
 
 // Events to state. Nothing here decides: whatever could come out differently a second time is in the event.
 
@@ -74,6 +75,7 @@ extension Engine {
     case .released(let id, let delay):
       guard let job = fitting(id, .leased) else { return false }
       count(job) { $0.released += 1 }
+      if PlantedBug.releaseCounted.isPlanted { job.pointee.failures += 1 }
       job.pointee.set(JobRecord.Flags.released)
       cancelTimer(job)
       forgetProgress(id)
@@ -130,6 +132,9 @@ extension Engine {
       arena.free(record.name)
       clients.free(slot)
     case .resumed: applyResumed()
+    case .salvaged(let generation, let token):
+      guard jobs.raise(to: generation) else { return false }
+      scalars.pointee.nextToken = max(scalars.pointee.nextToken, token.rawValue)
     default: return applySchedule(event)
     }
     return true
@@ -214,7 +219,9 @@ extension Engine {
     job.pointee.next = lease
     job.pointee.set(JobRecord.Flags.delivered)
     job.pointee.clear(JobRecord.Flags.released)
-    if token.rawValue >= scalars.pointee.nextToken { scalars.pointee.nextToken = token.rawValue + 1 }
+    if token.rawValue >= scalars.pointee.nextToken, !PlantedBug.tokenReused.isPlanted || token.rawValue % 16 != 0 {
+      scalars.pointee.nextToken = token.rawValue + 1
+    }
     changeState(job, to: .leased)
     startLeaseTimer(id, job)
     count(job) { $0.delivered += 1 }
@@ -364,6 +371,7 @@ extension Engine {
   /// Finds the list of a queue's priority; makes it if it is the first job of that priority.
   @inline(__always)
   private func readyList(of queue: UInt32, priority: UInt8) -> UInt32 {
+    let priority = PlantedBug.priorityIgnored.isPlanted ? 0 : priority
     let first = queues.pointer(queue).pointee.firstList
     if first != JobRecord.noLink, readyLists.pointer(first).pointee.priority == UInt32(priority) { return first }
     return findReadyList(of: queue, priority: UInt32(priority))
@@ -468,7 +476,8 @@ extension Engine {
 
   @inline(__always)
   private func startLeaseTimer(_ id: JobID, _ job: UnsafeMutablePointer<JobRecord>) {
-    startTimer(id, job, TimerKind.lease, due: after(UInt64(job.pointee.leaseMilliseconds)))
+    let length = UInt64(job.pointee.leaseMilliseconds)
+    startTimer(id, job, TimerKind.lease, due: after(PlantedBug.leaseEndsEarly.isPlanted ? length - length / 8 : length))
   }
 
   @inline(__always)
@@ -618,11 +627,13 @@ extension Engine {
 
   /// Moves everything that runs on the boot clock to the new one (`now`), and starts all timers from the records.
   ///
-  /// The time between the last turn in the log and now is taken from the wall clock, and counts as none if that went back. Leases
-  /// run their full length again: nobody knows whether their workers could reach the broker.
+  /// The time between the last turn in the log and now is taken from the wall clock, and counts as none if that went back. If the boot clock did
+  /// not go back, the machine may have been up all the time: then it was no longer than that clock says, however far the wall clock was set.
+  /// Leases run their full length again: nobody knows whether their workers could reach the broker.
   private func applyResumed() {
     let last = scalars.pointee.previous
-    let away = max(0, now.wall - last.wall)
+    let passed = now.wall - last.wall
+    let away = max(0, now.boot >= last.boot ? min(passed, now.boot - last.boot) : passed)
     let shift = now.boot - (last.boot + away)
     bootTimers.rebase(now: now.boot)
     wallTimers.rebase(now: now.wall)
@@ -633,6 +644,7 @@ extension Engine {
       switch job.pointee.state {
       case .ready:
         job.pointee.stamp = UInt64(bitPattern: min(now.boot, Int64(bitPattern: job.pointee.stamp) &+ shift))
+      case .delayed where PlantedBug.delayOverAtRestart.isPlanted: job.pointee.stamp = UInt64(bitPattern: now.boot)
       case .delayed where !job.pointee.has(JobRecord.Flags.dueIsWall):
         job.pointee.stamp = UInt64(bitPattern: max(now.boot, Int64(bitPattern: job.pointee.stamp) &+ shift))
       default: break
@@ -647,6 +659,12 @@ extension Engine {
         due: key.pointee.due, subject: UInt64(slot), extra: 0, kind: TimerKind.keyWindow)
     }
     clients.forEachLive { slot in
+      while PlantedBug.answersForgottenAtRestart.isPlanted,
+        clients.pointer(slot).pointee.firstAnswer != JobRecord.noLink
+      {
+        dropFirstAnswer(slot)
+        clients.mutable(slot).pointee.highestDropped = 0
+      }
       let timer = clients.pointer(slot).pointee.timer
       if timer != JobRecord.noTimer { bootTimers.remove(timer) }
       clients.mutable(slot).pointee.timer = bootTimers.insert(
@@ -668,6 +686,8 @@ extension Engine {
         job.pointee.timer =
           wallTimers.insert(due: due, subject: id.rawValue, extra: 0, kind: TimerKind.expiry) | wallTimerBit
       }
+    case .leased where PlantedBug.leaseOverAtRestart.isPlanted:
+      startTimer(id, job, TimerKind.lease, due: now.boot)
     case .leased: startLeaseTimer(id, job)
     case .succeeded, .dead, .cancelled:
       let retention =

@@ -1,4 +1,5 @@
 import NuvomModel
+import PlantedBugs
 
 // Events of schedules to state.
 
@@ -299,6 +300,9 @@ extension Engine {
     buffers = BufferedFires()
     schedules.forEachLive { slot in
       let record = schedules.mutable(slot)
+      if PlantedBug.firedAgainAtRestart.isPlanted, record.pointee.last != ScheduleRecord.none {
+        record.pointee.next = record.pointee.last
+      }
       startTimer(ofSchedule: slot, record)
       if record.pointee.buffered != ScheduleRecord.none {
         hold(slot, record)

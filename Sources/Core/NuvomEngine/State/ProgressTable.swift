@@ -42,8 +42,8 @@ struct ProgressTable: ~Copyable {
   /// `bytes`, counted when it changes: every turn asks for it, and most brokers are told of no progress.
   private let heldBytes: UnsafeMutablePointer<Int>
 
-  init(hash: ByteHash, blocks: any BlockSource) {
-    reports = Slab(maximumSlots: UInt32(Self.maximum), blocks: blocks)
+  init(hash: ByteHash, slotLimit: UInt32, blocks: any BlockSource) {
+    reports = Slab(maximumSlots: min(UInt32(Self.maximum), slotLimit), blocks: blocks)
     index = ByteTable()
     hashing = hash
     heldBytes = .allocate(capacity: 1)

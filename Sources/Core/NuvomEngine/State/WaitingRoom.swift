@@ -67,11 +67,11 @@ final class WaitingRoom {
   /// The connection of each client that is connected.
   var connectionOfClient: [UInt32: ConnectionID] = [:]
 
-  init(now: Int64, blocks: any BlockSource) {
+  init(now: Int64, slotLimit: UInt32, blocks: any BlockSource) {
     timers = TimerWheel(now: now)
-    sessions = Slab(maximumSlots: 1 << 24, blocks: blocks)
-    waiters = Slab(maximumSlots: 1 << 30, blocks: blocks)
-    memberships = Slab(maximumSlots: 1 << 30, blocks: blocks)
+    sessions = Slab(maximumSlots: min(1 << 24, slotLimit), blocks: blocks)
+    waiters = Slab(maximumSlots: min(1 << 30, slotLimit), blocks: blocks)
+    memberships = Slab(maximumSlots: min(1 << 30, slotLimit), blocks: blocks)
     lines = Slab(maximumSlots: 100_032, blocks: blocks)
     waitersOfJobs = .allocate(capacity: 1)
     waitersOfJobs.initialize(to: [:])

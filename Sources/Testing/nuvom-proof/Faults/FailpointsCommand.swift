@@ -25,12 +25,6 @@ struct FailpointsCommand: ParsableCommand {
 
   /// Those of files that come and go as the log grows: passed once every few dozen MiB.
   private static let rollPoints = [
-    FailPoint("spare-create", .newSpare, .create, .after), FailPoint("spare-allocate", .newSpare, .allocate, .after),
-    FailPoint("spare-half-write", .newSpare, .write, .half), FailPoint("spare-before-sync", .newSpare, .sync, .before),
-    FailPoint("spare-before-rename", .newSpare, .rename, .before),
-    FailPoint("spare-after-rename", .newSpare, .rename, .after),
-    FailPoint("spare-before-directory-sync", .newSpare, .syncDirectory, .before),
-    FailPoint("spare-after-directory-sync", .newSpare, .syncDirectory, .after),
     FailPoint("roll-before-header", .spare, .write, .before), FailPoint("roll-half-header", .spare, .write, .half),
     FailPoint("roll-after-header", .spare, .write, .after), FailPoint("roll-before-sync", .spare, .sync, .before),
     FailPoint("roll-after-sync", .spare, .sync, .after), FailPoint("roll-before-rename", .spare, .rename, .before),
@@ -55,9 +49,19 @@ struct FailpointsCommand: ParsableCommand {
     FailPoint("old-segment-after-directory-sync", .segment, .syncDirectory, .after),
   ]
 
+  /// Those of the file of zeros that is made after each start, beside the first requests, and then seldom: freed segments take its place.
+  private static let sparePoints = [
+    FailPoint("spare-create", .newSpare, .create, .after), FailPoint("spare-allocate", .newSpare, .allocate, .after),
+    FailPoint("spare-half-write", .newSpare, .write, .half), FailPoint("spare-before-sync", .newSpare, .sync, .before),
+    FailPoint("spare-before-rename", .newSpare, .rename, .before),
+    FailPoint("spare-after-rename", .newSpare, .rename, .after),
+    FailPoint("spare-before-directory-sync", .newSpare, .syncDirectory, .before),
+    FailPoint("spare-after-directory-sync", .newSpare, .syncDirectory, .after),
+  ]
+
   /// Those of a start, on a log that a kill has left.
   private static let startPoints = [
-    FailPoint("start-after-create", .firstSegment, .create, .after),
+    FailPoint("start-before-write", .firstSegment, .write, .before),
     FailPoint("start-half-write", .firstSegment, .write, .half),
     FailPoint("start-before-sync", .firstSegment, .sync, .before),
     FailPoint("start-after-sync", .firstSegment, .sync, .after),
@@ -66,34 +70,43 @@ struct FailpointsCommand: ParsableCommand {
     FailPoint("start-after-directory-sync", .firstSegment, .syncDirectory, .after),
   ]
 
-  private enum Story { case batches, rolls, start, fires }
+  /// What is done with a broker of one's own.
+  private enum Story { case spares, start, fires }
 
   func run() throws {
     let findings = Findings(of: "failpoints")
     findings.say("seed \(seed)")
+    let points = (Self.batchPoints.map { ($0, 400) } + Self.rollPoints.map { ($0, 2) }).filter {
+      isChosen("load", $0.0)
+    }
+    if !points.isEmpty {
+      do { report(try underLoad(points, findings), findings) } catch { findings.fail("\(error)") }
+    }
     let stories: [(Story, FailPoint)] =
-      Self.batchPoints.map { (.batches, $0) } + Self.rollPoints.map { (.rolls, $0) }
-      + Self.startPoints.map { (.start, $0) } + Self.batchPoints.map { (.fires, $0) }
-    let chosen = stories.filter { story, point in only.map { "\(story) \(point)".contains($0) } ?? true }
-    let outcomes = inLanes(lanes, chosen) { story, point in
+      Self.sparePoints.map { (.spares, $0) } + Self.startPoints.map { (.start, $0) }
+      + Self.batchPoints.map { (.fires, $0) }
+    let outcomes = inLanes(lanes, stories.filter { isChosen("\($0.0)", $0.1) }) { story, point in
       do {
-        switch story {
-        case .batches: return try underLoad(point, Load.Size(), passes: 400)
-        case .rolls: return try underLoad(point, Load.Size(payloadBytes: 64 << 10, waitingBytes: 4 << 20), passes: 2)
-        case .start: return try amidStart(point)
-        case .fires: return try amidFires(point)
-        }
+        return story == .fires ? try amidFires(point) : try amidStart(point)
       } catch {
         return Outcome(point: "\(point)", problems: ["\(error)"])
       }
     }
+    if !outcomes.isEmpty { report(outcomes, findings) }
+    try findings.close()
+  }
+
+  private func isChosen(_ story: String, _ point: FailPoint) -> Bool {
+    only.map { "\(story) \(point)".contains($0) } ?? true
+  }
+
+  private func report(_ outcomes: [Outcome], _ findings: Findings) {
     for outcome in outcomes {
       findings.say("\(outcome.point): \(outcome.kills) kills\(outcome.facts)")
       for problem in outcome.problems { findings.fail("\(outcome.point): \(problem)") }
       findings.expect(outcome.kills == rounds, "\(outcome.point): reached in \(outcome.kills) of \(rounds) rounds")
     }
     findings.say("\(outcomes.count) places, \(outcomes.reduce(0) { $0 + $1.kills }) kills")
-    try findings.close()
   }
 
   private struct Outcome: Sendable {
@@ -103,37 +116,45 @@ struct FailpointsCommand: ParsableCommand {
     var problems: [String] = []
   }
 
-  /// Kills at the point while clients work; the place is passed up to `passes` times before.
-  private func underLoad(_ point: FailPoint, _ size: Load.Size, passes: Int) throws -> Outcome {
-    var outcome = Outcome(point: "\(point)")
+  /// One broker, killed at each of the points in turn, round after round, under the load of `nuvom-proof clients` and of large jobs that let its log
+  /// roll. With each point: how often it is passed before the kill, at most.
+  private func underLoad(_ points: [(FailPoint, Int)], _ findings: Findings) throws -> [Outcome] {
+    var outcomes = points.map { Outcome(point: "\($0.0)") }
     let broker = try FaultyBroker()
-    let load = Load(size)
-    var numbers = SeededNumbers(seed: seed ^ UInt64(point.number))
     try broker.process.start()
+    let clients = try ClientsProcess(port: broker.process.port, folder: broker.process.folder, seed: seed)
+    let load = Load(Load.Size(payloadBytes: 64 << 10, waitingBytes: 4 << 20))
+    var numbers = SeededNumbers(seed: seed)
     for _ in 0..<rounds {
-      load.begin(port: broker.process.port)
-      guard load.awaitAnswers(20) else {
-        outcome.problems.append("the load stood still")
-        break
+      for (index, (point, passes)) in points.enumerated() {
+        let answers = clients.said.answers
+        load.begin(port: broker.process.port)
+        let limit = monotonicNanoseconds() + 30_000_000_000
+        while clients.said.answers < answers + 50, monotonicNanoseconds() < limit { usleep(1_000) }
+        guard clients.said.answers > answers, load.awaitAnswers(4) else {
+          throw BrokerFailure("\(point): the load stood still: \(clients.log) \(broker.process.log.suffix(500))")
+        }
+        broker.page.orderKill(at: point, occurrence: 1 + numbers.below(passes))
+        let ending = broker.end(within: 20)
+        if broker.page.wasKilled, ending?.status == -9 {
+          outcomes[index].kills += 1
+        } else if let ending {
+          outcomes[index].problems.append("the broker ended with \(ending.status): \(broker.process.log.suffix(500))")
+        }
+        broker.process.kill()
+        load.awaitEnd()
+        broker.page.callOff()
+        try broker.process.start()
       }
-      broker.page.orderKill(at: point, occurrence: 1 + numbers.below(passes))
-      let ending = broker.end(within: 20)
-      if broker.page.wasKilled, ending?.status == -9 {
-        outcome.kills += 1
-      } else if let ending {
-        outcome.problems.append("the broker ended with \(ending.status): \(broker.process.log.suffix(500))")
-      }
-      broker.process.kill()
-      load.awaitEnd()
-      broker.page.callOff()
-      try broker.process.start()
     }
-    outcome.problems += try load.check(port: broker.process.port).prefix(10)
-    outcome.facts = ", \(load.counts.enqueued) jobs enqueued, \(load.counts.done) done"
-    return outcome
+    try clients.finish()
+    try RecordedHistory([clients.history.path]).tell(findings)
+    for problem in try load.check(port: broker.process.port).prefix(10) { findings.fail("large jobs: \(problem)") }
+    findings.say("large jobs: \(load.counts.enqueued) enqueued, \(load.counts.done) done")
+    return outcomes
   }
 
-  /// Kills while the broker starts on a log that was killed under load.
+  /// Kills while the broker starts on a log that was killed under load, or soon after.
   private func amidStart(_ point: FailPoint) throws -> Outcome {
     var outcome = Outcome(point: "\(point)")
     let broker = try FaultyBroker()
@@ -149,7 +170,8 @@ struct FailpointsCommand: ParsableCommand {
         break
       }
       broker.page.orderKill(at: point, occurrence: 1)
-      if try broker.process.startUnlessItEnds() == -9, broker.page.wasKilled { outcome.kills += 1 }
+      let ending = try broker.process.startUnlessItEnds() ?? broker.end(within: 5)?.status
+      if ending == -9, broker.page.wasKilled { outcome.kills += 1 }
       broker.process.kill()
       broker.page.callOff()
       try broker.process.start()

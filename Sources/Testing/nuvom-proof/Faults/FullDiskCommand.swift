@@ -65,16 +65,25 @@ struct FullDiskCommand: ParsableCommand {
     guard load.awaitState(seconds: 30, { $0.refusals >= refusals + 5 || !$0.problems.isEmpty }) else {
       throw BrokerFailure("cycle \(cycle): the disk is full, and nothing was refused")
     }
-    // All of it with the disk full, and enqueue still refused after it.
+    // All of it with the disk full. What a snapshot frees meanwhile is filled again, until no job is taken after it.
     try probe.settle("extend", first)
     try probe.settle("nack", first, ["delay_ms": 0])
-    let second = try probe.dequeue()
-    try probe.settle("ack", second)
-    for _ in 0..<3 { try probe.settle("ack", try probe.dequeue()) }
-    guard let refusal = try probe.enqueue() else { throw BrokerFailure("cycle \(cycle): a full disk took a job") }
-    findings.expect(
-      refusal["code"] == "DISK_FULL" && (refusal["retry_after_ms"]?.number ?? 0) > 0,
-      "cycle \(cycle): refused with \(refusal)")
+    for _ in 0..<4 { try probe.settle("ack", try probe.dequeue()) }
+    let limit = monotonicNanoseconds() + 30_000_000_000
+    while true {
+      if let refusal = try probe.enqueue() {
+        findings.expect(
+          refusal["code"] == "DISK_FULL" && (refusal["retry_after_ms"]?.number ?? 0) > 0,
+          "cycle \(cycle): refused with \(refusal)")
+        break
+      }
+      try probe.settle("ack", try probe.dequeue())
+      guard monotonicNanoseconds() < limit else {
+        throw BrokerFailure("cycle \(cycle): the disk is full, and takes jobs")
+      }
+      try disk.fill()
+      usleep(20_000)
+    }
     try disk.makeRoom()
     let began = monotonicNanoseconds()
     while let refusal = try probe.enqueue() {
@@ -144,13 +153,15 @@ private final class SmallDisk {
     isReal = try Self.run("mount", ["-t", "tmpfs", "-o", "size=\(mebibytes)m", "nuvom-proof", folder.path], in: folder)
   }
 
-  /// Takes all that is free.
+  /// Takes all that is free; again, what has become so.
   func fill() throws {
     guard isReal else { return page.isFull = true }
     let descriptor = Glibc.open(filler, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw BrokerFailure("open \(filler): \(errno)") }
     defer { close(descriptor) }
-    var size = 0
+    var status = stat()
+    fstat(descriptor, &status)
+    var size = Int(status.st_size)
     // The broker takes and gives meanwhile: until not a page is left.
     for step in [1 << 20, 4_096] {
       while posix_fallocate(descriptor, off_t(size), off_t(step)) == 0 { size += step }

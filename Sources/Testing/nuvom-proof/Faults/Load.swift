@@ -47,6 +47,8 @@ final class Load: Sendable {
     state.withLock { state in
       state.isEnding = false
       state.farewells = []
+      // What was delivered with a connection's last breath is leased to nobody, and was never counted off.
+      state.waitingBytes = 0
     }
     for client in producers as [any LoadClient] + workers {
       threads.enter()
@@ -170,7 +172,11 @@ final class LoadProducer: LoadClient, @unchecked Sendable {
     while !load.state.withLock({ $0.isEnding }) {
       let isHeldUp = load.state.withLock { $0.waitingBytes > size.waitingBytes }
       if isHeldUp, unanswered.isEmpty {
-        usleep(200)
+        usleep(1_000)
+        // A broker that ends meanwhile is to be noticed.
+        guard (try? connection.send([0, .uint(1 << 50), "ping", [:]])) == true, let answer = try? connection.receive()
+        else { return nil }
+        if answer[0] == 2 { return answer.goodbye }
         continue
       }
       while !isHeldUp, unanswered.count < size.requestsInFlight {
@@ -194,7 +200,7 @@ final class LoadProducer: LoadClient, @unchecked Sendable {
 
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
-    try connection.hello(clientID: "producer-\(number)")
+    try connection.hello(clientID: "load-producer-\(number)")
     for request in unanswered { connection.send(request.frame) }
     return connection
   }
@@ -205,7 +211,9 @@ final class LoadProducer: LoadClient, @unchecked Sendable {
     for _ in 0..<size.jobsPerRequest {
       lastKey += 1
       keys.append(number << 32 | lastKey)
-      jobs.append(["task": "load", "payload": .binary(Self.payload(of: number << 32 | lastKey, size: size))])
+      jobs.append([
+        "queue": "load", "task": "load", "payload": .binary(Self.payload(of: number << 32 | lastKey, size: size)),
+      ])
     }
     lastRequest += 1
     let message: MessageValue = [0, .uint(lastRequest), "enqueue", ["jobs": .array(jobs)]]
@@ -277,7 +285,7 @@ final class LoadWorker: LoadClient, @unchecked Sendable {
 
   private func reconnect(port: UInt16) throws -> RawConnection {
     let connection = try RawConnection(port: port)
-    try connection.hello(clientID: "worker-\(number)")
+    try connection.hello(clientID: "load-worker-\(number)")
     for request in unanswered { connection.send(request.frame) }
     return connection
   }
@@ -286,7 +294,8 @@ final class LoadWorker: LoadClient, @unchecked Sendable {
     let acks = toAck.map { job -> MessageValue in ["id": .uint(job.id), "token": .uint(job.token)] }
     lastRequest += 1
     let message: MessageValue = [
-      0, .uint(lastRequest), "dequeue", ["max": 16, "wait_ms": 50, "lease_ms": 3_600_000, "ack": .array(acks)],
+      0, .uint(lastRequest), "dequeue",
+      ["queues": ["load"], "max": 16, "wait_ms": 50, "lease_ms": 3_600_000, "ack": .array(acks)],
     ]
     unanswered.append((lastRequest, RawConnection.frame((try? message.encoded()) ?? []), toAck.map(\.id)))
     toAck.removeAll()

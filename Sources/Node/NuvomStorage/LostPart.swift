@@ -1,0 +1,136 @@
+public import NuvomWAL
+
+/// What a damaged log cannot give any more, and what of it can still be read.
+public struct LostPart: Sendable, Equatable {
+  /// What is left to go on from.
+  public enum Base: Sendable, Equatable {
+    /// The snapshot and the segments up to the damage, or all segments from the log's beginning.
+    case segments
+    /// The snapshot alone: the log behind it is missing or ends before it.
+    case snapshot
+    /// Nothing that is surely right.
+    case nothing
+  }
+
+  /// The damage; of a salvage that was interrupted perhaps none any more.
+  public let damage: LogFault?
+  /// What is left to go on from.
+  public let base: Base
+  /// The last batch that is surely right, with all before it; 0 for none.
+  public let lastSequence: UInt64
+  /// Bytes behind it, up to the last that is not zero in each file, that are in no intact batch.
+  public var unreadableBytes = 0
+  /// The most bytes that events may have stood in that cannot be read.
+  public var possibleBytes = 0
+  /// Intact batches of events behind it.
+  public var batches = 0
+  /// The sequence of the first of them.
+  public var firstIntact: UInt64?
+  /// The sequence of the last batch, of any kind, that is known to have been there.
+  public var highestSequence: UInt64?
+  /// When the first and the last of the intact batches were written, in microseconds since 1970.
+  public var times: ClosedRange<Int64>?
+  /// The files that are not gone on with.
+  public var files: [String] = []
+  /// Where `open` has put them; nil before.
+  public internal(set) var folder: String?
+
+  init(damage: LogFault?, base: Base, lastSequence: UInt64) {
+    self.damage = damage
+    self.base = base
+    self.lastSequence = lastSequence
+  }
+
+  mutating func add(_ batch: Batch) {
+    highestSequence = max(highestSequence ?? 0, batch.header.sequence)
+    guard batch.header.kind == .events else { return }
+    batches += 1
+    if firstIntact == nil { firstIntact = batch.header.sequence }
+    let time = batch.header.time.wallMicroseconds
+    times = times.map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
+  }
+}
+
+/// Takes what a damaged log holds behind the damage.
+public protocol LostBatchHandler: AnyObject {
+  /// An intact batch of events that cannot follow from what is before it; sequences rise.
+  func lost(_ batch: Batch)
+}
+
+/// A recovery that can go on from the part of a damaged log that is surely right.
+public protocol SalvageHandler: RecoveryHandler, LostBatchHandler {
+  /// All of the lost part was told. Returns the body of a batch of events that must be in the log before anything else happens, and applies it.
+  /// What it throws is thrown by `open`, and nothing is changed.
+  func salvage(_ lost: LostPart) throws -> [UInt8]
+  /// The log goes on with a batch of events of an earlier salvage, which was interrupted.
+  func salvaged(_ events: UnsafeRawBufferPointer) throws
+}
+
+extension LogWalk {
+  /// Looks at what is behind the damage. To be called when the log was walked.
+  func lostPart(_ handler: (any LostBatchHandler)?) throws(StorageError) -> LostPart {
+    let covered = snapshot?.header.sequence ?? 0
+    let base: LostPart.Base
+    // Without a snapshot, what was walked began with the log's first batch.
+    if !segments.isEmpty, lastSequence >= covered {
+      base = .segments
+    } else {
+      base = snapshot == nil ? .nothing : .snapshot
+    }
+    let kept = base == .segments ? segments.last : nil
+    let right = kept?.lastSequence ?? covered
+    var part = LostPart(damage: damage, base: base, lastSequence: right)
+    part.files = rejectedSnapshots.map(\.path)
+    let logID = tail?.logID ?? snapshot?.header.logID
+    let buffer = ReadBuffer()
+    var last = right
+    for file in files.segments {
+      if let kept, file.number < kept.segment { continue }
+      let from = file.number == kept?.segment ? kept?.bytes ?? 0 : SegmentHeader.size
+      let bytes = try buffer.load(try directory.disk.open(file.path, .read), at: 0, count: file.size)
+      part.files.append(file.path)
+      try part.read(bytes, from: min(from, bytes.count), number: file.number, logID, after: &last, handler)
+    }
+    part.possibleBytes += missingSegments(behind: kept?.segment) * largestSegment
+    return part
+  }
+
+  /// A segment that is not there may have been as large as any that is, and as the usual one.
+  private var largestSegment: Int { max(WALOptions().segmentBytes, files.segments.map(\.size).max() ?? 0) }
+
+  /// How many segments are known to be missing. Behind a snapshot whose log is not there one may have been.
+  private func missingSegments(behind kept: UInt64?) -> Int {
+    let numbers = files.segments.map(\.number).filter { $0 > kept ?? 0 }
+    guard let kept else { return 1 }
+    return numbers.last.map { Int(clamping: $0 - kept) - numbers.count } ?? 0
+  }
+}
+
+extension LostPart {
+  /// Reads a segment's file from an offset on.
+  fileprivate mutating func read(
+    _ bytes: UnsafeRawBufferPointer, from offset: Int, number: UInt64, _ logID: UInt64?, after last: inout UInt64,
+    _ handler: (any LostBatchHandler)?
+  ) throws(StorageError) {
+    let end = bytes[offset...].lastIndex { $0 != 0 }.map { $0 + 1 } ?? offset
+    let header = try? SegmentHeader.decode(bytes)
+    guard let id = logID ?? header?.logID, header.map({ $0.logID == id }) ?? true else {
+      unreadableBytes += end - offset
+      possibleBytes += bytes.count - offset
+      return
+    }
+    let seed = header?.seed ?? ChecksumSeed(logID: id, partition: header?.partition ?? 0, segment: number)
+    var intact = 0
+    var highest = last
+    let read = SegmentReader.intactBatches(in: bytes, from: offset, after: last, seed: seed) { batch in
+      intact += batch.header.encodedSize
+      highest = batch.header.sequence
+      add(batch)
+      if batch.header.kind == .events { handler?.lost(batch) }
+    }
+    last = highest
+    unreadableBytes += max(0, end - offset - intact)
+    // Behind a last batch that is intact nothing but zeros was, unless whole blocks are gone: then there is no last batch.
+    possibleBytes += max(0, (read > offset && read + 8 >= end ? read : bytes.count) - offset - intact)
+  }
+}
