@@ -50,6 +50,7 @@ extension ProgramTests {
         (["--fsync", "often"], [:], 64, "--fsync is \"often\""),
         (["--memory-limit", "1GB"], [:], 64, "--memory-limit"),
         (["--memory-limit", "1KiB"], [:], 64, "16MiB at least"),
+        (["--disk-limit", "63MiB"], [:], 64, "64MiB at least"),
         (["--max-connections", "0"], [:], 64, "--max-connections"),
         (["--log-level", "loud"], [:], 64, "trace, debug"),
         (["--data", "x", "--ephemeral"], [:], 64, "contradict"),

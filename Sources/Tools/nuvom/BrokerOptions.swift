@@ -115,8 +115,8 @@ extension ServerConfiguration {
       directory = settings[.data].text
     }
     sync = try settings[.fsync].read(SyncPolicy.read)
-    memoryLimit = try settings[.memoryLimit].read { text in try readLimit(text) }
-    diskLimit = try settings[.diskLimit].read { text in text == "none" ? nil : try readLimit(text) }
+    memoryLimit = try settings[.memoryLimit].read { text in try readLimit(text, atLeast: 16) }
+    diskLimit = try settings[.diskLimit].read { text in text == "none" ? nil : try readLimit(text, atLeast: 64) }
     connectionLimit = try settings[.maximumConnections].read { text in
       guard let number = Int(text), (1...1_000_000).contains(number) else {
         throw Unreadable(description: "write a number from 1 to 1000000")
@@ -126,11 +126,11 @@ extension ServerConfiguration {
   }
 }
 
-/// A size that something can be done with.
-private func readLimit(_ text: String) throws -> Int {
+/// A size that something can be done with. Memory is held in blocks of 1 MiB, of which a few stay when the jobs are gone; the log keeps a segment and the
+/// next snapshot free beside the one that it writes: a limit near that would refuse for ever.
+private func readLimit(_ text: String, atLeast least: Int) throws -> Int {
   let bytes = try SizeText.read(text)
-  // Memory is held in blocks of 1 MiB, of which a few stay when the jobs are gone: a limit near that would refuse for ever.
-  guard bytes >= 16 << 20 else { throw Unreadable(description: "a limit is 16MiB at least") }
+  guard bytes >= least << 20 else { throw Unreadable(description: "a limit is \(least)MiB at least") }
   return bytes
 }
 

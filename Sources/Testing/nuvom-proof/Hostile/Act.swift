@@ -80,7 +80,8 @@ struct Act {
     expectMemory(of: 200, below: 1 << 20, "that come and go")
     let counts = try strangers.end()
     say(counts)
-    expect(counts["answers", default: 0] > 200, "nobody was greeted twice")
+    expect(counts["answers", default: 0] > 0, "nobody was greeted")
+    expect(counts["came-again", default: 0] > 200, "hardly anybody came twice")
   }
 
   // MARK: Time

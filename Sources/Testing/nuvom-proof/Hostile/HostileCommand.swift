@@ -31,7 +31,7 @@ struct HostileCommand: ParsableCommand {
   @Option(help: "Of the random bytes.") var seed: UInt64 = 1
   @Flag(help: "A broker without a log: what is left of a request's time is the broker's alone.") var ephemeral = false
   @Option(help: "How many times the quiet p99 is a failure, if it is also above --p99-floor-ms.") var p99Ratio = 4.0
-  @Option var p99FloorMs = 20.0
+  @Option var p99FloorMs = 50.0
 
   func run() throws {
     let findings = Findings(of: "hostile")
