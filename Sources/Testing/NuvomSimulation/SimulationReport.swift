@@ -10,6 +10,8 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
   package var starts = 0
   package var kills = 0
   package var powerCuts = 0
+  /// Operations of the disk that failed, and how often the log failed by one.
+  package var diskFaults = 0
   package var storageFailures = 0
   package var networkCuts = 0
   package var clockSteps = 0
@@ -37,6 +39,7 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
     starts += next.starts
     kills += next.kills
     powerCuts += next.powerCuts
+    diskFaults += next.diskFaults
     storageFailures += next.storageFailures
     networkCuts += next.networkCuts
     clockSteps += next.clockSteps
@@ -57,7 +60,7 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
     """
     \(runs) runs of \(steps) events in all: \(turns) turns of the broker, \(requests) requests, \(answers) answers, \(jobs) jobs, \
     \(deliveries) deliveries, \(starts) starts (\(recoveriesFromSnapshot) from a snapshot, \(tornTails) with a torn tail), \(kills) ends of the \
-    process, \(powerCuts) power cuts, \(storageFailures) failures of the disk, \(networkCuts) lost connections, \(clockSteps) steps of the clock
+    process, \(powerCuts) power cuts, \(diskFaults) failures of the disk (\(storageFailures) of the log), \(networkCuts) lost connections, \(clockSteps) steps of the clock
     """
   }
 }

@@ -8,7 +8,8 @@ struct NuvomProof: AsyncParsableCommand {
     abstract: "Tries a broker's promises on the real process: crashes, broken disks, hostile clients.",
     discussion: "Each part prints what it did and found; its exit status is 0 only if every promise held.",
     subcommands: [
-      CanariesCommand.self, DamageCommand.self, GoldenCommand.self, DiskCommand.self, FullDiskCommand.self,
+      CanariesCommand.self, SimulatedDiskCommand.self, DamageCommand.self, GoldenCommand.self, DiskCommand.self,
+      FullDiskCommand.self,
       ClockCommand.self, FailpointsCommand.self,
       CrashCommand.self,
       PowerCutCommand.self,
