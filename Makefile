@@ -1,7 +1,7 @@
 # Nuvom's tasks. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test build tools bench bench-full bench-packages instructions docs sanitize format clean packages
+.PHONY: help demo example test build tools bench bench-full bench-packages instructions docs proof proof-short simulate crash fuzz sanitize format clean packages
 
 SWIFT_FILES := Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/micro Benchmarks/Microbenchmarks Benchmarks/transport
@@ -51,6 +51,22 @@ instructions: packages ## Count the instructions of the core's work; fails if th
 
 docs: packages ## Build the DocC pages into .build/documentation; fails if a link leads nowhere
 	@scripts/docs
+
+proof-short: packages ## Try the promises: simulation, planted bugs, crashes, broken disks, damage, hostile clients (under 25 minutes)
+	@scripts/proof short
+
+proof: packages ## The same at length, with the sanitizers (hours; HOURS=n: of them simulation)
+	@scripts/proof long
+
+simulate: build ## Simulate with new seeds on all cores; HOURS=8
+	@scripts/simulate $(or $(HOURS),1)
+
+crash: build ## Kill the real broker under load; ROUNDS=1000
+	@swift build -c release $(RELEASE) --product nuvom-proof
+	@.build/release/nuvom-proof crash --rounds $(or $(ROUNDS),50)
+
+fuzz: packages ## Fuzz what reads bytes from elsewhere; SECONDS=60 for each target
+	@scripts/fuzz $(or $(SECONDS),60)
 
 sanitize: packages ## Run the tests with ThreadSanitizer, then with AddressSanitizer (some half an hour)
 	@scripts/sanitize thread
