@@ -43,6 +43,7 @@ final class IndependentReplay: RecoveryHandler {
   }
 
   func snapshotBegins(_ header: SnapshotHeader) throws { throw ReplayError("a replay asked for no snapshot") }
+  func snapshotRejected() {}
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) throws {
     throw ReplayError("a replay asked for no snapshot")
   }
@@ -127,6 +128,10 @@ private final class WatchedRecovery: RecoveryHandler {
   func snapshotBegins(_ header: SnapshotHeader) throws {
     hasSnapshot = true
     try recovery.snapshotBegins(header)
+  }
+  func snapshotRejected() {
+    hasSnapshot = false
+    recovery.snapshotRejected()
   }
   func chunk(kind: UInt32, _ body: UnsafeRawBufferPointer) throws { try recovery.chunk(kind: kind, body) }
   func batch(_ batch: Batch) throws { try recovery.batch(batch) }
