@@ -140,13 +140,12 @@ struct DiskCommand: ParsableCommand {
     for outcome in reached where outcome.exitMilliseconds ?? 0 > 100 {
       findings.say("\(part): \(tenths(outcome.exitMilliseconds ?? 0)) ms after \(outcome.fault)")
     }
-    let unmet = Dictionary(grouping: outcomes.filter { !$0.isReached }) {
-      "\($0.fault.place) \($0.fault.operation.name)"
-    }
-    for (place, outcomes) in unmet.sorted(by: { $0.key < $1.key }) {
-      let first = outcomes.map(\.fault.occurrence).min() ?? 0
-      findings.say("\(part): \(place): there were fewer than \(first) or it came too late")
-      if first == 1 { findings.fail("\(part): \(place): not one was met: this has tested nothing") }
+    // A new spare is seldom needed: of those, some come too late. But a place that is never met tests nothing.
+    let places = Dictionary(grouping: outcomes) { "\($0.fault.place) \($0.fault.operation.name)" }
+    for (place, outcomes) in places.sorted(by: { $0.key < $1.key }) {
+      let met = outcomes.filter(\.isReached).count
+      if met < outcomes.count { findings.say("\(part): \(place): \(met) of \(outcomes.count) faults met") }
+      findings.expect(met > 0, "\(part): \(place): not one fault was met: this has tested nothing")
     }
   }
 }
