@@ -1,4 +1,4 @@
-import NuvomStorage
+internal import NuvomStorage
 import SeededNumbers
 
 /// Everything that a seed decides about a run before it begins: each run leaves out something else, so that what one fault hides another shows.
