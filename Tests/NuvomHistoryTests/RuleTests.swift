@@ -241,6 +241,16 @@ private let leaseRows: [RuleRow] = [
     story.pass(milliseconds: 10)
     story.deliver(1, "a", token: 3, attempt: 3)
   },
+  RuleRow(nil, "a job comes again after an extend that made its lease shorter, whose answer was lost") { story in
+    story.enqueue("a", id: 1)
+    story.deliver(1, "a", token: 1, lease: 100)
+    let settlement = History.Settlement(.extend, id: 1, token: 1, nanoseconds: 10_000_000)
+    let extend = story.ask("w") { $0.settlements = [settlement] }
+    story.pass(milliseconds: 10)
+    story.deliver(1, "a", token: 2, attempt: 2, to: "v")
+    story.askAgain(extend)
+    story.answer(extend) { $0.refused = [History.Refusal(id: 1, token: 1, code: "LEASE_LOST")] }
+  },
   RuleRow(.lease, "a job comes again under its lease, after an ack that was never answered") { story in
     story.enqueue("a", id: 1)
     story.deliver(1, "a", token: 1)

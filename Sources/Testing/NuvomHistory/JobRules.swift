@@ -246,10 +246,13 @@ extension HistoryChecker {
     var answered: UInt64 = 0
     for settlement in settlements[facts.settlements] where settlement.token == delivery.token {
       let operation = operations[settlement.operation]
-      guard settlement.kind == .extend, settlement.refusal == .none, operation.verdict.isPossible else { continue }
+      // An extend is not remembered: one that was sent again and then refused may have been done the first time.
+      let isSentAgain = operation.lastSent > operation.sent && !operation.isRemembered
+      guard settlement.kind == .extend, settlement.refusal == .none || isSentAgain, operation.verdict.isPossible
+      else { continue }
       let extended = settlement.sent.plus(settlement.nanoseconds)
       // Which of two that were under way together came last is not known.
-      let isAfterAll = operation.verdict == .done && answered <= settlement.sent
+      let isAfterAll = settlement.refusal == .none && operation.verdict == .done && answered <= settlement.sent
       end = isAfterAll ? extended : min(end, extended)
       answered = max(answered, operation.answered)
     }

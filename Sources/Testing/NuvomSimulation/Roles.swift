@@ -109,9 +109,13 @@ final class WorkerRole: Role {
     let token: UInt64
   }
 
+  private let isTimed: Bool
   private var held: [Held] = []
   /// Shown again when they are worth nothing.
   private var old: [Held] = []
+
+  /// `isTimed`: as for producers.
+  init(isTimed: Bool) { self.isTimed = isTimed }
 
   func next(now: Int64, random: inout SeededNumbers) -> SimulatedClient.Ask? {
     if random.once(in: 25), !old.isEmpty {
@@ -176,11 +180,11 @@ final class WorkerRole: Role {
       if let delay { fields.append(("delay_ms", .uint(UInt64(delay)))) }
       let isLast = random.once(in: 10)
       if isLast { fields.append(("retry", false)) }
-      note(.nack, milliseconds: delay ?? 0, isLast: isLast)
+      note(.nack, milliseconds: isTimed ? delay ?? 0 : 0, isLast: isLast)
     case .release:
       let delay = random.once(in: 2) ? random.below(50) : 0
       fields.append(("delay_ms", .uint(UInt64(delay))))
-      note(.release, milliseconds: delay)
+      note(.release, milliseconds: isTimed ? delay : 0)
     default:
       let lease = 20 + random.below(500)
       fields.append(("lease_ms", .uint(UInt64(lease))))

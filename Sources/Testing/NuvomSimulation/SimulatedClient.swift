@@ -74,6 +74,13 @@ final class SimulatedClient {
     history.note(record(now, .sent(request: id.rawValue, operation), &history))
   }
 
+  /// On a new connection the machine has sent again what is unanswered.
+  func sentAgain(now: Int64, _ history: inout HistoryChecker) {
+    for (id, ask) in asked.sorted(by: { $0.key.rawValue < $1.key.rawValue }) where ask.operation != nil {
+      history.note(record(now, .sentAgain(request: id.rawValue), &history))
+    }
+  }
+
   /// Takes the machine's answer to a request.
   func take(
     _ id: RequestID, _ answer: ConnectionMachine.Answer, now: Int64, _ history: inout HistoryChecker

@@ -89,7 +89,7 @@ package final class World {
           index: index + 1, largest: weather.largestPayload, largeOdds: weather.largeOdds,
           isTimed: weather.clockSteps == nil))
     }
-    for _ in 0..<weather.workers { add(WorkerRole()) }
+    for _ in 0..<weather.workers { add(WorkerRole(isTimed: weather.clockSteps == nil)) }
     add(SchedulerRole())
     add(OperatorRole())
     network.deliver = { [unowned self] bytes, link in toClient(bytes, link) }
@@ -442,6 +442,7 @@ package final class World {
       case .answer(let id, let answer):
         report.answers += 1
         if let complaint = client.take(id, answer, now: clocks.elapsed, &history) { complain(complaint) }
+      case .notice(.opened(_, let resent)) where resent > 0: client.sentAgain(now: clocks.elapsed, &history)
       case .notice: break
       case .closed(let failure):
         client.isClosed = true
