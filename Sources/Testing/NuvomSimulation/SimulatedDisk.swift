@@ -61,6 +61,20 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     var overwritten: [Overwritten] = []
     /// The same, of writes whose sync failed.
     var lost: [Overwritten] = []
+
+    /// Pages that are written again are the next sync's again, with all that is in them.
+    func dirty(_ range: Range<Int>) {
+      let pages = range.lowerBound / 4_096 * 4_096..<(range.upperBound + 4_095) / 4_096 * 4_096
+      var left: [Overwritten] = []
+      for write in lost {
+        for start in stride(from: 0, to: write.bytes.count, by: SimulatedDisk.sectorBytes) {
+          let sector = Overwritten(
+            offset: write.offset + start, bytes: Array(write.bytes.dropFirst(start).prefix(SimulatedDisk.sectorBytes)))
+          if pages.contains(sector.offset) { overwritten.append(sector) } else { left.append(sector) }
+        }
+      }
+      lost = left
+    }
   }
 
   /// What a write replaced; in whole sectors.
@@ -276,6 +290,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
 
     private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
       let end = offset + bytes.count
+      if !inode.lost.isEmpty { inode.dirty(offset..<end) }
       // Of what was durable, the old sectors are kept until the next sync.
       if offset < inode.durableSize {
         let first = offset / SimulatedDisk.sectorBytes * SimulatedDisk.sectorBytes
