@@ -243,6 +243,7 @@ let package = Package(
       ]),
     tests("NuvomDiscoveryTests", ["NuvomDiscovery", "nuvom-discover", "SeededNumbers"]),
     tests("ConformanceTests", ["BrokerProcess", "MessagePack", "NuvomModel"], exclude: ["python"]),
+    tests("NuvomSimulationTests", ["NuvomSimulation", "NuvomStorage"]),
     tests("NuvomHistoryTests", ["NuvomHistory", "MessagePack"]),
     tests("CrashTests", ["BrokerProcess", "NuvomHistory"]),
     .executableTarget(
