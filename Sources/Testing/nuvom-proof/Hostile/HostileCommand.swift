@@ -19,8 +19,7 @@ struct HostileCommand: ParsableCommand {
   }
 
   @Argument(help: "The scenes to play; all if none is named.") var scenes: [Scene] = []
-  @Flag(help: "The long form: more windows, also the ten minutes after which a silent connection is closed.") var long =
-    false
+  @Flag(help: "The long form: more windows.") var long = false
   @Option(help: "Active clients, one request in flight each.") var clients = 4
   @Option(help: "Windows of each kind.") var windows: Int?
   @Option var windowSeconds = 1.0
