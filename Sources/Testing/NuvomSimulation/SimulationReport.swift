@@ -9,6 +9,8 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
   package var jobs = 0
   package var starts = 0
   package var kills = 0
+  /// Ends of the process with a seal.
+  package var seals = 0
   package var powerCuts = 0
   /// Operations of the disk that failed, and how often the log failed by one.
   package var diskFaults = 0
@@ -38,6 +40,7 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
     jobs += next.jobs
     starts += next.starts
     kills += next.kills
+    seals += next.seals
     powerCuts += next.powerCuts
     diskFaults += next.diskFaults
     storageFailures += next.storageFailures
@@ -60,7 +63,7 @@ package struct SimulationReport: Sendable, CustomStringConvertible {
     """
     \(runs) runs of \(steps) events in all: \(turns) turns of the broker, \(requests) requests, \(answers) answers, \(jobs) jobs, \
     \(deliveries) deliveries, \(starts) starts (\(recoveriesFromSnapshot) from a snapshot, \(tornTails) with a torn tail), \(kills) ends of the \
-    process, \(powerCuts) power cuts, \(diskFaults) failures of the disk (\(storageFailures) of the log), \(networkCuts) lost connections, \(clockSteps) steps of the clock
+    process (\(seals) in order), \(powerCuts) power cuts, \(diskFaults) failures of the disk (\(storageFailures) of the log), \(networkCuts) lost connections, \(clockSteps) steps of the clock
     """
   }
 }

@@ -5,7 +5,6 @@ import NuvomHistory
 import NuvomModel
 internal import NuvomStorage
 import SeededNumbers
-import Synchronization
 
 /// A simulated world: one broker, its clients, and the clock, network and disk between them. What happens follows from the seed alone.
 package final class World {
@@ -191,7 +190,9 @@ package final class World {
     if happens(weather.networkCuts), let link = network.all.randomElement(using: &random) { cut(link) }
     if happens(weather.clockSteps) { stepClock() }
     guard broker != nil else { return }
-    if happens(weather.kills) { die(power: false) }
+    if happens(weather.kills) {
+      if random.once(in: 4) { stop() } else { die(power: false) }
+    }
     // The power goes amid the next operations of the disk.
     if happens(weather.powerCuts) { disk.operationsUntilPowerCut = random.below(8) }
     if happens(weather.diskFaults) {
@@ -249,6 +250,7 @@ package final class World {
     digest.add(broker.recovered)
     if broker.report.snapshot != nil { report.recoveriesFromSnapshot += 1 }
     if broker.report.torn != nil { report.tornTails += 1 }
+    if broker.report.wasSealed, broker.report.torn != nil { complain("a sealed log has a torn end") }
     if broker.report.lastSequence < acknowledged, !weather.mayLose {
       complain(
         "batch \(acknowledged) was acknowledged, and \(broker.report.lastSequence) is the last that was recovered")
@@ -258,6 +260,24 @@ package final class World {
     model = ReferenceModel()
     modelled = 0
     feedModel()
+  }
+
+  /// What SIGTERM does, where nothing is under way: goodbye to everybody, and the log's seal.
+  private func stop() {
+    guard let broker else { return }
+    broker.broker.drain()
+    broker.broker.endTurn()
+    feedModel()
+    if broker.broker.isQuiet, !disk.isOff {
+      do {
+        try broker.broker.seal()
+        while broker.storage.runShelf() {}
+        report.seals += 1
+      } catch {
+        if disk.fault == nil { complain("the log was not sealed: \(error)") }
+      }
+    }
+    die(power: disk.isOff)
   }
 
   /// The process ends, with or without the machine.
