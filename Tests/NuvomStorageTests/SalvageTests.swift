@@ -110,6 +110,34 @@ import Testing
     }
   }
 
+  @Test("What is cut off a file that another follows may have been as much as a whole segment", arguments: [0, 4_096])
+  func truncated(bytes: Int) throws {
+    let directory = try log()
+    let name = directory.names(".wal")[1]
+    try directory.write(Array(directory.bytes(name).prefix(bytes)), to: name)
+    let lost = try #require(try OpenLog(directory, salvaging: true).report.salvaged)
+    #expect(lost.possibleBytes >= 31 << 20 && lost.unreadableBytes <= bytes)
+  }
+
+  @Test("A damaged batch that others follow may have been as large as its gap, and no more")
+  func gap() throws {
+    let directory = try log()
+    try damage(directory, 10)
+    let lost = try #require(try OpenLog(directory, salvaging: true).report.salvaged)
+    #expect(lost.possibleBytes < 10_000)
+  }
+
+  @Test("A second salvage has a folder of its own, also where the first was removed")
+  func folders() throws {
+    let directory = try log()
+    try damage(directory, 20)
+    #expect(try OpenLog(directory, salvaging: true).report.salvaged?.folder == "\(directory.path)/damaged-1")
+    try FileManager.default.createDirectory(atPath: "\(directory.path)/damaged-2", withIntermediateDirectories: false)
+    try FileManager.default.removeItem(atPath: "\(directory.path)/damaged-1")
+    try damage(directory, 10)
+    #expect(try OpenLog(directory, salvaging: true).report.salvaged?.folder == "\(directory.path)/damaged-3")
+  }
+
   @Test("A log that is missing behind its snapshot, or ends before it, goes on from the snapshot")
   func snapshotAlone() throws {
     for isMissing in [true, false] {

@@ -272,11 +272,12 @@ public final class Broker {
     guard let peer = peer(connection), !peer.isEnding else { return bytes.count }
     beginTurn()
     var position = 0
-    while position < bytes.count, !isHeldUp(peer) {
+    var isPartial = false
+    while position < bytes.count, !isPartial, !isHeldUp(peer) {
       let rest = BorrowedBytes(rebasing: bytes[position...])
       let limit = peer.isOpen ? ProtocolLimits.frameBytes : ProtocolLimits.frameBytesBeforeHello
       switch FrameScanner.next(in: rest, maximumBytes: limit) {
-      case .incomplete: return position
+      case .incomplete: isPartial = true
       case .refused(let code):
         end(peer, code)
         return bytes.count
@@ -286,7 +287,7 @@ public final class Broker {
         if peer.isEnding { return bytes.count }
       }
     }
-    leftRequests = position < bytes.count
+    leftRequests = position < bytes.count && !isPartial
     // Under load the disk should be at work while the next connections are read.
     let isMuch = engine.eventBytes.count > Self.turnBytes || turn.pointee.owed > Self.turnAnswerBytes
     if isMuch, case .idle = commit { endTurn(isBusy: true) }

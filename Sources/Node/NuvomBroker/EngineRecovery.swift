@@ -11,6 +11,8 @@ public final class EngineRecovery: SalvageHandler {
   private let now: Time
   /// Of a damaged log that is gone on with: what happened behind the damage.
   package private(set) var lost = LostEvents()
+  /// Told what is given up, before anything is moved.
+  package var willSalvage: ((LostPart, LostEvents) -> Void)?
 
   /// The log, though its checksums agree, says something that cannot be: it was written by another program, or this one has an error.
   public struct Inconsistency: Error, CustomStringConvertible, Sendable {
@@ -95,9 +97,10 @@ public final class EngineRecovery: SalvageHandler {
     guard let events = engine.salvage(lost, unreadableBytes: part.possibleBytes) else {
       throw Inconsistency(
         description:
-          "so much of the log is lost (up to \(part.possibleBytes) bytes) that job ids could not be kept unique; restore a backup"
+          "up to \(part.possibleBytes) bytes of the log may be lost, too many for ids to be left that were surely never given out; restore a copy of the directory"
       )
     }
+    willSalvage?(part, lost)
     return events
   }
 

@@ -14,32 +14,36 @@ package struct SalvageStory {
     self.events = events
   }
 
-  /// As text, a line a fact. The same before a salvage (`nuvom wal verify`) and after it (`nuvom broker --recover`).
+  /// As text, a line a fact. The same in `nuvom wal verify` and when `nuvom broker --recover` begins.
   package var lines: [String] {
     var lines: [String] = []
     if let damage = part.damage {
       lines.append("the damage: \(damage.path) at offset \(damage.offset): \(damage.reason)")
     }
-    let isDone = part.folder != nil
-    switch part.base {
-    case .nothing:
-      lines.append(
-        "nothing can be salvaged: no snapshot and no beginning of the log is left; restore a copy of the directory")
-    case .segments, .snapshot:
-      let kept = part.base == .snapshot ? "the snapshot of batch" : "everything up to batch"
-      lines.append(
-        "\(isDone ? "salvaged" : "`nuvom broker --recover` would salvage"): \(kept) \(part.lastSequence), with all before it"
-      )
-    }
+    lines.append(kept)
     lines.append(gone)
     if part.batches > 0 { lines += details }
     if part.base != .nothing { lines += consequences }
-    if let folder = part.folder {
-      lines.append("the damaged files are in \(folder): \(part.files.count), none was deleted")
-    } else if part.base != .nothing {
-      lines.append("the damaged files would be kept in a folder of their own in the directory: \(part.files.count)")
-    }
+    if part.base != .nothing { lines.append(files) }
     return lines
+  }
+
+  /// When it is done: what was kept, and where the rest is.
+  package var outcome: [String] { [kept, files] }
+
+  private var kept: String {
+    let verb = part.folder == nil ? "`nuvom broker --recover` salvages" : "salvaged"
+    return switch part.base {
+    case .nothing:
+      "nothing can be salvaged: no snapshot and no beginning of the log is left; restore a copy of the directory"
+    case .segments: "\(verb): everything up to batch \(part.lastSequence), with all before it"
+    case .snapshot: "\(verb): the snapshot of batch \(part.lastSequence), with all before it"
+    }
+  }
+
+  private var files: String {
+    part.folder.map { "the damaged files are in \($0): \(part.files.count), none was deleted" }
+      ?? "the damaged files are kept in a folder of their own in the directory: \(part.files.count)"
   }
 
   private var gone: String {

@@ -313,7 +313,8 @@ final class ConnectionHandler: ChannelInboundHandler {
       return nil
     }
     // From its coming, not from its last byte: half a hello does not buy time.
-    if !hasSpoken { return now - came > .seconds(10) ? .idleTimeout : nil }
+    // Unless it is the broker that takes nothing.
+    if !hasSpoken { return now - came > .seconds(10) && !isHeldUp ? .idleTimeout : nil }
     return !isWaiting && now - lastHeard > .minutes(10) ? .idleTimeout : nil
   }
 }

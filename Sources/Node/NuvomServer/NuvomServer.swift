@@ -94,6 +94,10 @@ public final class NuvomServer: Service {
         memoryLimit: configuration.memoryLimit, isLogged: configuration.directory != nil,
         hashSeed: .random(in: .min ... .max), blocks: PreparedBlocks()),
       now: now)
+    // Told before anything is moved: a salvage that does not come to its end finds the lost part in another place.
+    recovery.willSalvage = { part, events in
+      for line in SalvageStory(part, events).lines { logger.warning("\(line)") }
+    }
     var storage: WALStorage?
     if let directory = configuration.directory {
       var options = WALOptions()
@@ -105,7 +109,7 @@ public final class NuvomServer: Service {
       storage = opened
       log(report, logger)
       if let salvaged = report.salvaged {
-        for line in SalvageStory(salvaged, recovery.lost).lines { logger.warning("\(line)") }
+        for line in SalvageStory(salvaged, recovery.lost).outcome { logger.warning("\(line)") }
       } else if configuration.isRecovering {
         logger.notice("the log is not damaged: nothing was to be salvaged, and nothing is lost")
       }

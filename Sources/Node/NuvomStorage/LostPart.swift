@@ -83,15 +83,29 @@ extension LogWalk {
     part.files = rejectedSnapshots.map(\.path)
     let logID = tail?.logID ?? snapshot?.header.logID
     let buffer = ReadBuffer()
-    var last = right
-    for file in files.segments {
+    var last = kept == nil ? 0 : right
+    for (index, file) in files.segments.enumerated() {
       if let kept, file.number < kept.segment { continue }
+      let next = index + 1 < files.segments.count ? files.segments[index + 1] : nil
+      let nextHeader = try next.flatMap { next throws(StorageError) in
+        try? SegmentHeader.decode(
+          try buffer.load(try directory.disk.open(next.path, .read), at: 0, count: min(SegmentHeader.size, next.size)))
+      }
       let from = file.number == kept?.segment ? kept?.bytes ?? 0 : SegmentHeader.size
       let bytes = try buffer.load(try directory.disk.open(file.path, .read), at: 0, count: file.size)
       part.files.append(file.path)
-      try part.read(bytes, from: min(from, bytes.count), number: file.number, logID, after: &last, handler)
+      // All of it is in the snapshot.
+      if kept == nil, let nextHeader, nextHeader.firstSequence <= covered + 1 { continue }
+      // A file that another follows was once as large as any, whatever is left of it.
+      let extent = next == nil ? bytes.count : max(bytes.count, largestSegment)
+      try part.read(
+        bytes, from: min(from, bytes.count), extent: extent, next: nextHeader?.firstSequence, number: file.number,
+        logID,
+        after: &last, handler)
     }
-    part.possibleBytes += missingSegments(behind: kept?.segment) * largestSegment
+    let (missing, isTooMuch) = missingSegments(behind: kept?.segment).multipliedReportingOverflow(by: largestSegment)
+    let (possible, isMore) = part.possibleBytes.addingReportingOverflow(missing)
+    part.possibleBytes = isTooMuch || isMore ? .max : possible
     return part
   }
 
@@ -101,22 +115,25 @@ extension LogWalk {
   /// How many segments are known to be missing. Behind a snapshot whose log is not there one may have been.
   private func missingSegments(behind kept: UInt64?) -> Int {
     let numbers = files.segments.map(\.number).filter { $0 > kept ?? 0 }
-    guard let kept else { return 1 }
-    return numbers.last.map { Int(clamping: $0 - kept) - numbers.count } ?? 0
+    guard let first = numbers.first, let last = numbers.last else { return kept == nil ? 1 : 0 }
+    let between = Int(clamping: last - first) - (numbers.count - 1)
+    let before = kept.map { Int(clamping: first - $0 - 1) } ?? 1
+    let (missing, isTooMuch) = between.addingReportingOverflow(before)
+    return isTooMuch ? .max : missing
   }
 }
 
 extension LostPart {
-  /// Reads a segment's file from an offset on.
+  /// Reads a segment's file from an offset on. `extent`: the most bytes that it may have had. `next`: the batch that the file behind it begins with.
   fileprivate mutating func read(
-    _ bytes: UnsafeRawBufferPointer, from offset: Int, number: UInt64, _ logID: UInt64?, after last: inout UInt64,
-    _ handler: (any LostBatchHandler)?
+    _ bytes: UnsafeRawBufferPointer, from offset: Int, extent: Int, next: UInt64?, number: UInt64, _ logID: UInt64?,
+    after last: inout UInt64, _ handler: (any LostBatchHandler)?
   ) throws(StorageError) {
     let end = bytes[offset...].lastIndex { $0 != 0 }.map { $0 + 1 } ?? offset
     let header = try? SegmentHeader.decode(bytes)
     guard let id = logID ?? header?.logID, header.map({ $0.logID == id }) ?? true else {
       unreadableBytes += end - offset
-      possibleBytes += bytes.count - offset
+      possibleBytes += extent - offset
       return
     }
     let seed = header?.seed ?? ChecksumSeed(logID: id, partition: header?.partition ?? 0, segment: number)
@@ -125,12 +142,16 @@ extension LostPart {
     let read = SegmentReader.intactBatches(in: bytes, from: offset, after: last, seed: seed) { batch in
       intact += batch.header.encodedSize
       highest = batch.header.sequence
+      // Behind a snapshot alone, what is in it is not lost.
+      if batch.header.sequence <= lastSequence { return }
       add(batch)
       if batch.header.kind == .events { handler?.lost(batch) }
     }
     last = highest
     unreadableBytes += max(0, end - offset - intact)
-    // Behind a last batch that is intact nothing but zeros was, unless whole blocks are gone: then there is no last batch.
-    possibleBytes += max(0, (read > offset && read + 8 >= end ? read : bytes.count) - offset - intact)
+    // Nothing is missing behind a batch that the next file goes on from; nor, in the log's last file, behind an intact batch with nothing but
+    // zeros behind it, unless whole blocks are gone: then there is no last batch.
+    let isWhole = next == highest + 1 || (extent == bytes.count && next == nil && read > offset && read + 8 >= end)
+    possibleBytes += max(0, (isWhole ? read : extent) - offset - intact)
   }
 }

@@ -66,10 +66,9 @@ struct Salvage {
   ) throws -> String {
     let directory = walk.directory
     let disk = directory.disk
-    let names = Set(try directory.names())
-    let free = (1...).first { !names.contains("damaged-\($0)") } ?? 1
-    // A salvage that is gone on with uses the folder that it has made.
-    let folder = "\(directory.path)/damaged-\(walk.files.hasSalvage ? max(1, free - 1) : free)"
+    // A salvage that is gone on with uses the folder that it has made: the last. Folders before it may have been removed.
+    let last = try directory.names().compactMap { $0.hasPrefix("damaged-") ? Int($0.dropFirst(8)) : nil }.max() ?? 0
+    let folder = "\(directory.path)/damaged-\(walk.files.hasSalvage ? max(1, last) : last + 1)"
     try disk.makeDirectory(folder)
     let inside = Set(try disk.names(in: folder))
     func place(of path: String) -> (name: String, path: String) {

@@ -7,7 +7,7 @@ struct SimulateCommand: AsyncParsableCommand {
     commandName: "simulate", abstract: "Run this program's broker in simulated worlds and look for broken promises.",
     discussion: """
       The broker's loop, engine, log and client live through crashes, power cuts, broken disks, lost connections and clocks that are set, \
-      all in memory and all following from the seed: the same seed gives the same run, and the same digest, anywhere. Ends with 1 at the first \
+      all in memory and all following from the seed: the same seed gives the same run, and the same digest, anywhere. Ends with 70 at the first \
       seed in which a promise was broken.
       """)
 

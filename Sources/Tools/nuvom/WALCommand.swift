@@ -80,6 +80,8 @@ extension VerifyReport {
         lines.append(
           "damaged: \(damage.line); the broker will not start: keep a copy, check the disk, then restore a backup, or see below"
         )
+      } else {
+        lines.append("a start with --recover was interrupted: start the broker with --recover once more to finish it")
       }
     }
     return lines

@@ -110,3 +110,27 @@ func tooMuchLost() throws {
   #expect(engine.digest() == before)
   #expect(engine.salvage(LostEvents(), unreadableBytes: 1 << 25) != nil)
 }
+
+@Test("A slot that was used again and again does not keep a log from being salvaged")
+func hotSlot() throws {
+  let world = EngineWorld()
+  let engine = Engine(EngineConfiguration(), now: world.time)
+  let scratch = EventWriter(capacity: 64)
+  JobBody.write(world.job("old"), task: 0, expiry: 0, to: scratch)
+  let writer = EventWriter(capacity: 256)
+  let hot = JobID(partition: 0, generation: Slab<JobRecord>.lastGeneration - 1_000, slot: 0)
+  Event.queueNamed(0, world.bytes("q")).write(to: writer)
+  Event.taskNamed(0, world.bytes("task")).write(to: writer)
+  Event.enqueued(hot, queue: 0, priority: 5, start: .unspecified, body: scratch.bytes).write(to: writer)
+  #expect(engine.replay(writer.bytes))
+  #expect(engine.salvage(LostEvents(), unreadableBytes: 200) != nil)
+  // One that has used up its generations is not given out any more, and limits nothing.
+  let used = Engine(EngineConfiguration(), now: world.time)
+  writer.removeAll()
+  let last = JobID(partition: 0, generation: Slab<JobRecord>.lastGeneration, slot: 0)
+  Event.queueNamed(0, world.bytes("q")).write(to: writer)
+  Event.taskNamed(0, world.bytes("task")).write(to: writer)
+  Event.enqueued(last, queue: 0, priority: 5, start: .unspecified, body: scratch.bytes).write(to: writer)
+  #expect(used.replay(writer.bytes))
+  #expect(used.salvage(LostEvents(), unreadableBytes: 1 << 25) != nil)
+}

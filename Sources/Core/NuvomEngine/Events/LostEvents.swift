@@ -59,7 +59,7 @@ package struct LostEvents: Sendable, Equatable {
   func salvage(_ engine: Engine, unreadableBytes: Int) -> Event? {
     let highest = Int(max(highestGeneration + 1, engine.jobs.generationBound))
     let (generation, isTooMuch) = highest.addingReportingOverflow(unreadableBytes / Self.bytesOfJob + 1)
-    guard !isTooMuch, generation <= Int(Slab<JobRecord>.lastGeneration) / 2 else { return nil }
+    guard !isTooMuch, generation <= Int(Slab<JobRecord>.lastGeneration) else { return nil }
     let token = max(highestToken, engine.scalars.pointee.nextToken) + UInt64(unreadableBytes / Self.bytesOfLease) + 1
     return .salvaged(generation: UInt32(generation), token: LeaseToken(rawValue: token))
   }

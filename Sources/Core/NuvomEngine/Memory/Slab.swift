@@ -309,17 +309,19 @@ struct Slab<Element: BitwiseCopyable>: ~Copyable {
   /// The lowest generation that is still given out, of slots that are live when they are free again.
   var floor: UInt32 { state.pointee.floor }
 
-  /// A generation above all that were given out so far.
+  /// A generation above all that were given out so far, but for slots that have used up theirs: they are not given out any more.
   var generationBound: UInt32 {
     var highest = state.pointee.floor
     for index in 0..<state.pointee.pageCount {
       if directory[index].isReleased {
-        highest = max(highest, directory[index].floor)
+        if directory[index].floor <= Self.lastGeneration { highest = max(highest, directory[index].floor) }
       } else {
-        for place in 0..<64 { highest = max(highest, generations(index)[place] + 1) }
+        for place in 0..<64 where generations(index)[place] < Self.lastGeneration {
+          highest = max(highest, generations(index)[place] + 1)
+        }
       }
     }
-    return min(highest, Self.lastGeneration)
+    return highest
   }
 
   /// From now on no slot is given out in a generation below this one; those that are live stay as they are. False, and nothing changes,
