@@ -164,7 +164,7 @@ extension Engine {
     return !reader.isDamaged
   }
 
-  /// Whether every record has got what belongs to it. To be asked when all parts were read.
+  /// Whether every record has got what belongs to it, and points where it must. To be asked when all parts were read.
   public var isRestored: Bool {
     var isComplete = true
     jobs.forEachLive { if jobs.pointer($0).pointee.body.isNone { isComplete = false } }
@@ -175,7 +175,7 @@ extension Engine {
       if answer.kind == AnswerRecord.Kind.encoded.rawValue, answer.value == 0 { isComplete = false }
     }
     schedules.forEachLive { if schedules.pointer($0).pointee.body.isNone { isComplete = false } }
-    return isComplete
+    return isComplete && hasSoundLinks
   }
 
   /// Reads a page; `check` says whether a record can be, and clears what points elsewhere.
