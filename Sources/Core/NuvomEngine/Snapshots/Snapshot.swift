@@ -139,7 +139,7 @@ extension Engine {
           restorePage(&reader, of: keys) { _, key in
             key.pointee.key = .none
             key.pointee.timer = JobRecord.noTimer
-            return true
+            return (-1 << 61...1 << 61).contains(key.pointee.due)
           }
         case .clients:
           restorePage(&reader, of: clients) { _, client in

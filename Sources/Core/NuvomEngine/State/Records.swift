@@ -58,9 +58,10 @@ struct JobRecord: BitwiseCopyable {
     set { bodyWord = bodyWord & ~(0xF << 44) | UInt64(newValue.rawValue) << 44 }
   }
 
-  /// Whether the bits name a state: asked once, of records read from a snapshot.
+  /// Whether the bits name a state, and a time with which one can reckon: asked once, of records read from a snapshot.
   var isValid: Bool {
     JobState(rawValue: UInt8(truncatingIfNeeded: bodyWord >> 44) & 0xF) != nil
+      && (-1 << 61...1 << 61).contains(Int64(bitPattern: stamp))
   }
 
   var reason: DeadReason? {

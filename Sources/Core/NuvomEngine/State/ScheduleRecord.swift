@@ -43,6 +43,10 @@ struct ScheduleRecord: BitwiseCopyable {
     set { stateByte = newValue.rawValue }
   }
 
-  /// Whether the bits name a state: asked once, of records read from a snapshot.
-  var isValid: Bool { ScheduleState(rawValue: stateByte) != nil }
+  /// Whether the bits name a state, and times with which one can reckon: asked once, of records read from a snapshot.
+  var isValid: Bool {
+    func isTime(_ time: Int64) -> Bool { time == Self.none || (0...1 << 50).contains(time) }
+    return ScheduleState(rawValue: stateByte) != nil && isTime(next) && isTime(last) && isTime(buffered)
+      && (-1 << 50...1 << 50).contains(stamp)
+  }
 }
