@@ -24,8 +24,6 @@ public struct LostPart: Sendable, Equatable {
   public var possibleBytes = 0
   /// Intact batches of events behind it.
   public var batches = 0
-  /// The sequence of the first of them.
-  public var firstIntact: UInt64?
   /// The sequence of the last batch, of any kind, that is known to have been there.
   public var highestSequence: UInt64?
   /// When the first and the last of the intact batches were written, in microseconds since 1970.
@@ -45,7 +43,6 @@ public struct LostPart: Sendable, Equatable {
     highestSequence = max(highestSequence ?? 0, batch.header.sequence)
     guard batch.header.kind == .events else { return }
     batches += 1
-    if firstIntact == nil { firstIntact = batch.header.sequence }
     let time = batch.header.time.wallMicroseconds
     times = times.map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
   }

@@ -68,9 +68,6 @@ struct ReferenceModel {
     let request: RequestID
   }
 
-  /// A timer's tick is this long; what is due by it may come so much earlier than a model that knows no ticks expects.
-  private static let slack: Int64 = 0
-
   mutating func apply(_ body: [UInt8]) {
     let isRead = body.withUnsafeBytes { bytes in
       Event.forEach(in: bytes) { apply($0) }
@@ -163,7 +160,7 @@ struct ReferenceModel {
       if jobs[id]?.retention == 0 { jobs[id] = nil }
     case .nacked(let id, let next, _, _, _): attemptEnded(id, next, "a nack")
     case .leaseExpired(let id, let next):
-      if case .leased(let until)? = jobs[id]?.state, now.boot < until - Self.slack {
+      if case .leased(let until)? = jobs[id]?.state, now.boot < until {
         complain("the lease of \(id) ended \(until - now.boot) µs early")
       }
       attemptEnded(id, next, "a lease's end")
@@ -250,7 +247,7 @@ struct ReferenceModel {
       guard case .delayed(let until, let isWall, _) = job.state else { return "it is not delayed but \(job.state)" }
       job.state = .ready(order: place)
       let early = until - (isWall ? now.wall : now.boot)
-      return early > Self.slack ? "it comes \(early) µs early" : nil
+      return early > 0 ? "it comes \(early) µs early" : nil
     }
   }
 

@@ -42,7 +42,6 @@ final class SimulatedClient {
   private(set) var jobs: [UInt64] = []
   /// The time of the earliest timer that the world keeps for it.
   var timerAt = Int64.max
-  var isClosed = false
 
   init(number: Int, role: any Role, seed: UInt64) {
     self.number = number

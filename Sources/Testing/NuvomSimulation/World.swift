@@ -465,7 +465,6 @@ package final class World {
       case .notice(.opened(_, let resent)) where resent > 0: client.sentAgain(now: clocks.elapsed, &history)
       case .notice: break
       case .closed(let failure):
-        client.isClosed = true
         if !isEnding { complain("client \(client.number) closed: \(failure?.message ?? "no reason")") }
       }
     }

@@ -170,3 +170,43 @@ func timeOfSnapshot() throws {
   fromSnapshot.resume(at: later)
   #expect(fromLog.stateLines(withTimers: true) == fromSnapshot.stateLines(withTimers: true))
 }
+
+@Test("a snapshot whose records point where they must not is not gone on with")
+func unsoundLinks() throws {
+  let world = EngineWorld()
+  world.connect(client: "c")
+  for number in 0..<3 { world.enqueue("ready \(number)", id: UInt64(number) + 1) }
+  for id: UInt64 in 10...11 {
+    world.enqueue("dead", queue: "d", id: id)
+    for job in world.take(["d"]).taken { world.nack(world.name(job.id), retry: false) }
+  }
+  let changes: [(Engine) -> Void] = [
+    { $0.scalars.pointee.deadHead = JobRecord.noLink },
+    { $0.jobs.mutable($0.scalars.pointee.deadHead).pointee.next = .max - 4 },
+    { $0.jobs.mutable($0.scalars.pointee.deadTail).pointee.previous = JobRecord.noLink },
+    { $0.jobs.mutable(1).pointee.next = 0 },
+    { $0.queues.mutable(0).pointee.firstList = .max - 1 },
+    { $0.queues.mutable(0).pointee.ready += 1 },
+    { $0.scalars.pointee.counts.leased += 1 },
+    { $0.clients.mutable(0).pointee.firstAnswer = JobRecord.noLink },
+    { $0.clients.mutable(0).pointee.answerCount += 1 },
+  ]
+  for (number, change) in changes.enumerated() {
+    let engine = try #require(EngineWorld.replica(world.configuration, log: world.log[...], time: world.time))
+    #expect(engine.isRestored)
+    change(engine)
+    #expect(!engine.isRestored, "change \(number)")
+  }
+}
+
+@Test("a snapshot's time with which one cannot reckon is none")
+func unsoundTimes() {
+  var schedule = ScheduleRecord(hash: 1, body: .none, stamp: 0, next: 1, zone: 0)
+  #expect(schedule.isValid)
+  schedule.next = .max / 1_000
+  #expect(!schedule.isValid)
+  var job = JobRecord(body: .none, state: .delayed, queue: 0, priority: 0, flags: 0)
+  #expect(job.isValid)
+  job.stamp = .max >> 1
+  #expect(!job.isValid)
+}

@@ -33,23 +33,21 @@ struct DamageCommand: ParsableCommand {
     let room = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
     let folder = "\(room)/nuvom-damage-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
+    let findings = Findings(of: "damage")
+    findings.say("seed \(seed)")
     var trials = DamageTrials(seed: seed, stride: stride)
-    let log = try tellLog(in: "\(folder)/log")
+    let log = try tellLog(in: "\(folder)/log", findings)
     try trials.run(log)
-    try trials.run(try tellSnapshot(in: "\(folder)/snapshot"))
+    try trials.run(try tellSnapshot(in: "\(folder)/snapshot", findings))
     try trials.run(try tellKeptLog(in: "\(folder)/kept"))
-    print("seed \(seed)")
-    for line in trials.summary { print(line) }
-    guard trials.failures.isEmpty else {
-      for failure in trials.failures.prefix(20) { print("FAILED: \(failure)") }
-      print("FAILED: \(trials.failures.count) of \(trials.count) cases")
-      throw ExitCode(1)
-    }
-    print("ok: \(trials.count) cases were judged by the rules")
+    for line in trials.summary { findings.say(line) }
+    for failure in trials.failures { findings.fail(failure) }
+    findings.say("\(trials.count) cases were judged by the rules")
+    try findings.close()
   }
 
   /// A log of three segments: a round, a batch that is larger than a segment, and the rounds that are cut.
-  private func tellLog(in directory: String) throws -> Specimen {
+  private func tellLog(in directory: String, _ findings: Findings) throws -> Specimen {
     let story = try RecordedStory(directory, segmentBytes: segmentBytes)
     try story.tellRound()
     story.rollSegment()
@@ -59,14 +57,14 @@ struct DamageCommand: ParsableCommand {
     let tags = specimen.tagsOfTail
     let missing = Engine.allEventTags.filter { !tags.contains($0) }
     guard missing.isEmpty else { throw ValidationError("the log lacks events with the tags \(missing)") }
-    print(
+    findings.say(
       "\(specimen.segments.count) segments; the last has \(specimen.segments.last?.end ?? 0) bytes, "
         + "\(specimen.segments.last?.places.count ?? 0) batches, all \(tags.count) kinds of events")
     return specimen
   }
 
   /// A snapshot in the middle of a segment, behind which the log goes on; older segments are gone.
-  private func tellSnapshot(in directory: String) throws -> Specimen {
+  private func tellSnapshot(in directory: String, _ findings: Findings) throws -> Specimen {
     let story = try RecordedStory(directory, segmentBytes: segmentBytes)
     try story.tellRound()
     story.rollSegment()
@@ -75,7 +73,7 @@ struct DamageCommand: ParsableCommand {
     for number in 0..<3 { story.tellJob("job \(number) behind the snapshot") }
     try story.close(sealing: false)
     let specimen = try Specimen("a snapshot and its log", story)
-    print("a snapshot of \(info.bytes) bytes after batch \(info.sequence), \(specimen.segments.count) segments")
+    findings.say("a snapshot of \(info.bytes) bytes after batch \(info.sequence), \(specimen.segments.count) segments")
     return specimen
   }
 
