@@ -33,7 +33,7 @@ extension WALStorage {
   ///
   /// `completion` is called on the commit thread with the result of each commit that was pending, and once with `failed` when a sync beside
   /// the commits fails. Throws a `StorageError` (`inUse`, `notWritable`, `newerVersion`, `damaged`, `foreign`, `diskFull`, `inputOutput`), or
-  /// what the handler throws. Nothing that was in the log is changed then.
+  /// what the handler throws. Nothing that was in the log is changed then, but by a salvage that had begun: another start with one goes on.
   ///
   /// `salvage`, the handler once more, is given to go on from a damaged log (FORMAT.md, "Salvage"); a log that is not damaged opens as without it.
   public static func open(
