@@ -1,4 +1,6 @@
 import MessagePack
+import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import NuvomServer
@@ -98,5 +100,31 @@ struct ConnectionLimitTests {
     var configuration = ServerConfiguration(version: "test")
     #expect(configuration.fitConnections(intoFiles: files) == (connections < 12_000))
     #expect(configuration.connectionLimit == connections)
+  }
+
+  @Test(
+    "One new connection is accepted at a time, and many beside so many requests that they make a turn long by themselves"
+  )
+  func accepting() throws {
+    let world = ServerWorld()
+    let listener = EmbeddedChannel(loop: world.eventLoop)
+    var acceptedAtOnce: UInt? {
+      listener.options.compactMap {
+        $0.option is ChannelOptions.Types.MaxMessagesPerReadOption ? $0.value as? UInt : nil
+      }.last
+    }
+    world.loop.accept(through: listener)
+    #expect(acceptedAtOnce == 1)
+    let client = try world.client()
+    _ = try client.ask(1, "ping")
+    #expect(acceptedAtOnce == 1)
+    let ping = try PlayedConnection.frame(2, "ping", [:])
+    try client.send(Array(repeatElement(ping, count: 80_000 / ping.count).joined()))
+    #expect(acceptedAtOnce == 16)
+    // A turn without requests, as one that a commit's end makes, is not the end of it; three with few are.
+    try client.send(ping)
+    #expect(acceptedAtOnce == 16)
+    for _ in 0..<3 { try client.send(ping) }
+    #expect(acceptedAtOnce == 1)
   }
 }

@@ -26,6 +26,9 @@ final class BrokerLoop: Transport {
   private var whenEnded: EventLoopPromise<Void>?
   private var sweep: Scheduled<Void>?
   private var zones: Scheduled<Void>?
+  /// The options of the channel that new connections come through, and what was said to it last.
+  private var listener: (any NIOSynchronousChannelOptions)?
+  private var acceptedAtOnce: UInt = 1
   /// Connections that were refused and have a moment to read why.
   var refused = 0
   /// Whether one more may have it.
@@ -43,6 +46,8 @@ final class BrokerLoop: Transport {
     var handlers: [ConnectionHandler?] = []
     var isOpen = false
     var began: NIODeadline
+    /// Bytes that were read in it, half of those of the one before, a quarter of those before that …
+    var received = 0
     /// See `outgoing`.
     var outgoing = ByteBuffer()
   }
@@ -98,6 +103,23 @@ final class BrokerLoop: Transport {
   }
 
   // MARK: Connections
+
+  /// New connections will come through this channel.
+  func accept(through channel: any Channel) {
+    listener = channel.syncOptions
+    setAccepting()
+  }
+
+  /// How many new connections are accepted before anybody is read from. To take one in costs as much as some twenty requests: in a flood of them,
+  /// one at a time, so that those who have a request or two do not wait for many. Beside turns that are long by themselves one would be too
+  /// few, for a fleet that comes back is to be there in seconds.
+  private func setAccepting() {
+    // A listener that is closed accepts nothing.
+    try? listener?.setOption(.maxMessagesPerRead, value: acceptedAtOnce)
+  }
+
+  /// `Turn.received` of turns that are long.
+  private static let longTurnBytes = 32 << 10
 
   /// Takes a connection in; nil, with the reason, if it is refused.
   func connect(_ handler: ConnectionHandler) -> Result<ConnectionID, Refusal> {
@@ -236,14 +258,21 @@ final class BrokerLoop: Transport {
     eventLoop.assumeIsolated().execute { self.endTurn() }
   }
 
-  /// When the present turn began: the time of what is read in it.
-  func turnTime() -> NIODeadline {
+  /// Takes note that so many bytes were read. When the present turn began: the time of all that is read in it.
+  func heard(_ bytes: Int) -> NIODeadline {
     openTurn()
+    turn.pointee.received += bytes
     return turn.pointee.began
   }
 
   private func endTurn() {
     turn.pointee.isOpen = false
+    let atOnce: UInt = turn.pointee.received >= Self.longTurnBytes ? 16 : 1
+    turn.pointee.received /= 2
+    if atOnce != acceptedAtOnce {
+      acceptedAtOnce = atOnce
+      setAccepting()
+    }
     guard let broker else { return }
     broker.endTurn()
     if !heldUp.isEmpty, !broker.owesTooMuch {

@@ -138,7 +138,7 @@ final class ConnectionHandler: ChannelInboundHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard let connection else { return }
     var bytes = unwrapInboundIn(data)
-    lastHeard = loop.turnTime()
+    lastHeard = loop.heard(bytes.readableBytes)
     if partial != nil {
       partial?.writeBuffer(&bytes)
       if var joined = partial.take() {
