@@ -190,6 +190,10 @@ func unsoundLinks() throws {
     { $0.scalars.pointee.counts.leased += 1 },
     { $0.clients.mutable(0).pointee.firstAnswer = JobRecord.noLink },
     { $0.clients.mutable(0).pointee.answerCount += 1 },
+    { $0.scalars.pointee.totals.acked = .max },
+    { $0.scalars.pointee.scheduleTotals.late = .max },
+    { $0.scalars.pointee.deadDropped = .max },
+    { $0.queues.mutable(0).pointee.totals.enqueued = .max },
   ]
   for (number, change) in changes.enumerated() {
     let engine = try #require(EngineWorld.replica(world.configuration, log: world.log[...], time: world.time))

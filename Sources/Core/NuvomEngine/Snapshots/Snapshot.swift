@@ -175,7 +175,7 @@ extension Engine {
       if answer.kind == AnswerRecord.Kind.encoded.rawValue, answer.value == 0 { isComplete = false }
     }
     schedules.forEachLive { if schedules.pointer($0).pointee.body.isNone { isComplete = false } }
-    return isComplete && hasSoundLinks
+    return isComplete && hasSoundLinks && hasSoundTotals
   }
 
   /// Reads a page; `check` says whether a record can be, and clears what points elsewhere.

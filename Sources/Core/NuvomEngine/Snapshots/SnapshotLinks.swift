@@ -6,6 +6,16 @@ extension Engine {
   /// Whether all lists of restored records are whole and hold what their state says, and no more. Looks at each job once.
   var hasSoundLinks: Bool { areQueuesSound && areAnswersSound }
 
+  /// Whether what is counted since the beginning can be counted on.
+  var hasSoundTotals: Bool {
+    func isSound<Totals: BitwiseCopyable>(_ totals: Totals) -> Bool {
+      withUnsafeBytes(of: totals) { $0.bindMemory(to: UInt64.self).allSatisfy { $0 < 1 << 62 } }
+    }
+    let scalars = scalars.pointee
+    return isSound(scalars.totals) && isSound(scalars.scheduleTotals) && isSound(scalars.deadDropped)
+      && (0..<UInt32(queueNames.count)).allSatisfy { isSound(queues.pointer($0).pointee.totals) }
+  }
+
   private var areQueuesSound: Bool {
     let queueCount = UInt32(queueNames.count)
     guard (0..<queueCount).allSatisfy({ queues.isTaken($0) }) else { return false }

@@ -282,7 +282,7 @@ extension Engine {
     forgetProgress(id)
     job.pointee.failures = job.pointee.failures == .max ? .max : job.pointee.failures + 1
     var history = history(of: job)
-    if isLeaseExpiry { history.expiredLeases += 1 }
+    if isLeaseExpiry, history.expiredLeases < .max { history.expiredLeases += 1 }
     history.postponed = 0
     history.add(
       AttemptError(
