@@ -121,7 +121,7 @@ struct ConnectionLimitTests {
     let ping = try PlayedConnection.frame(2, "ping", [:])
     try client.send(Array(repeatElement(ping, count: 80_000 / ping.count).joined()))
     #expect(acceptedAtOnce == 16)
-    // A turn without requests, as one that a commit's end makes, is not the end of it; three with few are.
+    // One turn with little, as a commit's end makes, is not the end of it; a few more are.
     try client.send(ping)
     #expect(acceptedAtOnce == 16)
     for _ in 0..<3 { try client.send(ping) }

@@ -31,8 +31,7 @@ struct Act {
     findings.say(
       "  \(scene.rawValue): memory grew by \(readable(bytes: growth)) at most, \(readable(bytes: growth / count)) for each of \(count) \(what)"
     )
-    expect(
-      growth / count <= limit, "memory grew by more than \(readable(bytes: limit)) for each of the \(what)")
+    expect(growth / count <= limit, "memory grew by more than \(readable(bytes: limit)) for each of the \(what)")
   }
 
   private func say(_ counts: [String: Int]) {

@@ -1,6 +1,6 @@
 import NuvomModel
 
-// Records of a snapshot point at each other by slot. Its checksums say that the file is what was written; these say that it can be gone on with.
+// A snapshot's checksums say that the file is what was written; these say that it can be gone on with: records point at each other by slot.
 
 extension Engine {
   /// Whether all lists of restored records are whole and hold what their state says, and no more. Looks at each job once.
